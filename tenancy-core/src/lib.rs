@@ -1,1 +1,63 @@
-//! The tenancy-core crate.
+//! Who a tenant is, how a request names one, and the catalog that knows them all.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use http::Request;
+//! use tenancy_core::{Domain, MemoryCatalog, ResolveInput, Resolver, SubdomainStrategy, Tenant, TenantId, TenantResolver};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let catalog = Arc::new(MemoryCatalog::new());
+//! catalog.insert(Tenant::builder(TenantId::integer(1)?, "acme".parse()?).build()?)?;
+//!
+//! let resolver = Resolver::builder(catalog)
+//!     .with_strategy(SubdomainStrategy::new([Domain::new("app.example")?]))
+//!     .build()?;
+//!
+//! let request = Request::builder().header("host", "acme.app.example").body(())?;
+//! let context = resolver.resolve(ResolveInput::new(&request, None)).wait().await?;
+//! assert_eq!(context.slug().as_str(), "acme");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # How the pieces fit
+//!
+//! - A [`Strategy`] reads from a request's head whom it names, as a [`Signal`] with a [`TenantKey`]: an unverified claim.
+//! - A [`TenantCatalog`] says which [`Tenant`] a key denotes.
+//! - A [`TenantResolver`] brings signals, catalog and policy together into a [`TenantContext`], or a [`Rejection`].
+//! - The context is the proof that everything which reaches data asks for.
+//!
+//! When the tenant is missing, ambiguous, unknown or inactive, a request is refused. There is no default tenant.
+//!
+//! # Crate features
+//!
+//! - `tracing`: logs every [`TenantContext::assertion`].
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod catalog;
+mod context;
+mod error;
+mod host;
+mod id;
+mod resolver;
+mod scope;
+mod strategy;
+mod tenant;
+
+pub use catalog::{BoxFuture, Lookup, MemoryCatalog, MemoryCatalogBuilder, TenantCatalog};
+pub use context::{Provenance, TenantContext};
+pub use error::{Error, ErrorKind};
+pub use host::{Domain, ForwardedHeader, ForwardedHost, HostError, RequestHost, TrustedProxies};
+pub use id::{TenantId, TenantIdRef, TenantKey, TenantSlug};
+pub use resolver::{
+    Agreement, Membership, MembershipAnswer, Rejection, RejectionReason, Resolution, ResolveInput, Resolver,
+    ResolverBuilder, TenantResolver, UnknownHost,
+};
+pub use scope::{ScopeSlot, Scoped};
+pub use strategy::{
+    CookieStrategy, DomainStrategy, HeaderStrategy, NamedBy, PathStrategy, QueryStrategy, RequestHead,
+    Signal, SignalError, SignalKind, Strategy, SubdomainStrategy, TenantPath, Trust,
+};
+pub use tenant::{DomainState, Placement, Tenant, TenantBuilder, TenantDomain, TenantStatus};

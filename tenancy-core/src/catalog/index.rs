@@ -1,0 +1,147 @@
+//! A hash index over tenants in shards: readers load one pointer, a writer copies one shard.
+
+use std::hash::{BuildHasher, Hash};
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use foldhash::quality::RandomState;
+use hashbrown::HashTable;
+
+use crate::{Tenant, TenantId};
+
+/// A write copies about a thousandth of the index.
+const SHARDS: usize = 1024;
+
+/// An entry of an index. It stores no name: that stands in the tenant's record.
+pub(super) trait Entry: Clone + Send + Sync {
+    type Name: Hash + Eq + ?Sized;
+
+    /// Returns the entry by which `tenant` is found under `name`, which is one of its names.
+    fn new(tenant: &Arc<Tenant>, name: &Self::Name) -> Self;
+    fn tenant(&self) -> &Arc<Tenant>;
+    fn name(&self) -> &Self::Name;
+}
+
+#[derive(Clone)]
+pub(super) struct ById(Arc<Tenant>);
+
+impl Entry for ById {
+    type Name = TenantId;
+
+    fn new(tenant: &Arc<Tenant>, _: &TenantId) -> Self {
+        Self(Arc::clone(tenant))
+    }
+
+    fn tenant(&self) -> &Arc<Tenant> {
+        &self.0
+    }
+
+    fn name(&self) -> &TenantId {
+        self.0.id()
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct BySlug(Arc<Tenant>);
+
+impl Entry for BySlug {
+    type Name = str;
+
+    fn new(tenant: &Arc<Tenant>, _: &str) -> Self {
+        Self(Arc::clone(tenant))
+    }
+
+    fn tenant(&self) -> &Arc<Tenant> {
+        &self.0
+    }
+
+    fn name(&self) -> &str {
+        self.0.slug().as_str()
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct ByDomain {
+    tenant: Arc<Tenant>,
+    at: u32,
+}
+
+impl Entry for ByDomain {
+    type Name = str;
+
+    fn new(tenant: &Arc<Tenant>, name: &str) -> Self {
+        let at = tenant.domains().iter().position(|known| known.domain.as_str() == name);
+        let at =
+            at.and_then(|at| u32::try_from(at).ok()).expect("a tenant is indexed by a domain that it has");
+        Self { tenant: Arc::clone(tenant), at }
+    }
+
+    fn tenant(&self) -> &Arc<Tenant> {
+        &self.tenant
+    }
+
+    fn name(&self) -> &str {
+        self.tenant.domains()[self.at as usize].domain.as_str()
+    }
+}
+
+pub(super) struct Index<E: Entry> {
+    hasher: RandomState,
+    shards: Box<[ArcSwapOption<HashTable<E>>]>,
+}
+
+impl<E: Entry> Default for Index<E> {
+    fn default() -> Self {
+        let shards = (0..SHARDS).map(|_| ArcSwapOption::empty()).collect();
+        Self { hasher: RandomState::default(), shards }
+    }
+}
+
+impl<E: Entry> Index<E> {
+    pub(super) fn get(&self, name: &E::Name) -> Option<Arc<Tenant>> {
+        let hash = self.hasher.hash_one(name);
+        let shard = self.shard(hash).load();
+        let entry = shard.as_ref()?.find(hash, |entry| entry.name() == name)?;
+        Some(Arc::clone(entry.tenant()))
+    }
+
+    /// Puts `tenant` under `name`. Writers take turns; the caller sees to that.
+    pub(super) fn put(&self, name: &E::Name, tenant: &Arc<Tenant>) {
+        self.change(name, |table, hash| {
+            let new = E::new(tenant, name);
+            match table.find_mut(hash, |entry| entry.name() == name) {
+                Some(entry) => *entry = new,
+                None => drop(table.insert_unique(hash, new, |entry| self.hasher.hash_one(entry.name()))),
+            }
+        });
+    }
+
+    pub(super) fn remove(&self, name: &E::Name) {
+        self.change(name, |table, hash| {
+            if let Ok(entry) = table.find_entry(hash, |entry| entry.name() == name) {
+                entry.remove();
+            }
+        });
+    }
+
+    /// Returns every tenant in the index, each as it was at some moment during the call.
+    pub(super) fn tenants(&self) -> Vec<Arc<Tenant>> {
+        let shards = self.shards.iter().filter_map(ArcSwapOption::load_full);
+        shards
+            .flat_map(|shard| shard.iter().map(|entry| Arc::clone(entry.tenant())).collect::<Vec<_>>())
+            .collect()
+    }
+
+    fn change(&self, name: &E::Name, change: impl FnOnce(&mut HashTable<E>, u64)) {
+        let hash = self.hasher.hash_one(name);
+        let shard = self.shard(hash);
+        let mut table = shard.load().as_ref().map_or_else(HashTable::new, |table| HashTable::clone(table));
+        change(&mut table, hash);
+        shard.store(Some(Arc::new(table)));
+    }
+
+    /// The table inside a shard uses the hash's lowest and highest bits: the shard goes by some in between.
+    fn shard(&self, hash: u64) -> &ArcSwapOption<HashTable<E>> {
+        &self.shards[(hash >> 32) as usize % SHARDS]
+    }
+}

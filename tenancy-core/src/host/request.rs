@@ -1,0 +1,116 @@
+//! The one strict reading of a request's host.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use http::header::HOST;
+use http::{HeaderMap, Uri, Version};
+
+use super::authority::{Authority, Host};
+use super::forwarded::ForwardedHost;
+
+/// Why a request has no readable host. Each of these is a 400 before any catalog is asked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
+#[non_exhaustive]
+pub enum HostError {
+    /// There is no `Host` and no authority; on HTTP/2 and later, no `:authority` (RFC 9113, section 8.3.1).
+    Missing,
+    /// `Host` stands there more than once (RFC 9112, section 3.2).
+    Repeated,
+    /// The request target and `Host` name different hosts or ports.
+    Mismatch,
+    /// What names the host is not `host[:port]`.
+    Malformed,
+    /// The proxy's header, which is to name the host, is missing or unreadable.
+    Forwarded,
+}
+
+impl fmt::Display for HostError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "the request names no host",
+            Self::Repeated => "the request has more than one host header",
+            Self::Mismatch => "the request target and the host header disagree",
+            Self::Malformed => "the request's host is malformed",
+            Self::Forwarded => "the forwarded host is missing or malformed",
+        })
+    }
+}
+
+impl std::error::Error for HostError {}
+
+/// The host that a request is addressed to, in canonical form.
+#[derive(Clone, Debug)]
+pub struct RequestHost<'r>(Option<Host<'r>>);
+
+impl<'r> RequestHost<'r> {
+    /// Reads the host of a request, or of the proxy's header where `forwarded` says so.
+    ///
+    /// hyper and the frameworks above it hand through repeated, empty, contradicting and malformed hosts; this
+    /// is the place that refuses them (TWR-01 to TWR-07, TWR-17).
+    ///
+    /// # Errors
+    ///
+    /// Returns [`HostError`] for everything but one host, said once or the same each time.
+    pub fn read(
+        version: Version,
+        uri: &'r Uri,
+        headers: &'r HeaderMap,
+        peer: Option<IpAddr>,
+        forwarded: Option<&ForwardedHost>,
+    ) -> Result<Self, HostError> {
+        let direct = read_direct(version, uri, headers)?;
+        match forwarded.and_then(|rule| rule.read(headers, peer)) {
+            Some(Ok(authority)) => Ok(Self(Some(authority.host))),
+            Some(Err(_)) => Err(HostError::Forwarded),
+            None => Ok(Self(direct.map(|authority| authority.host))),
+        }
+    }
+
+    /// Returns the host name in canonical form, or `None` for an IP address, or where the request names no host.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        match &self.0 {
+            Some(Host::Name(name)) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Returns whether the request names any host, be it an address.
+    #[must_use]
+    pub fn is_present(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
+fn read_direct<'r>(
+    version: Version,
+    uri: &'r Uri,
+    headers: &'r HeaderMap,
+) -> Result<Option<Authority<'r>>, HostError> {
+    let mut lines = headers.get_all(HOST).iter();
+    let line = lines.next();
+    if lines.next().is_some() {
+        return Err(HostError::Repeated);
+    }
+    let parse = |bytes| Authority::parse(bytes).map_err(|_| HostError::Malformed);
+    let header = line.map(|line| parse(line.as_bytes())).transpose()?;
+    let target = uri.authority().map(|authority| parse(authority.as_str().as_bytes())).transpose()?;
+    match (target, header) {
+        (Some(target), Some(header)) if agree(&target, &header) => Ok(Some(target)),
+        (Some(_), Some(_)) => Err(HostError::Mismatch),
+        (Some(target), None) => Ok(Some(target)),
+        // `host` alone must not win where `:authority` is the rule (TWR-03).
+        (None, Some(_)) if version >= Version::HTTP_2 => Err(HostError::Missing),
+        (None, header) => Ok(header),
+    }
+}
+
+/// One side may leave out the port, as a default port is left out; two ports must be equal.
+fn agree(target: &Authority<'_>, header: &Authority<'_>) -> bool {
+    let ports = match (target.port, header.port) {
+        (Some(target), Some(header)) => target == header,
+        _ => true,
+    };
+    ports && target.host == header.host
+}

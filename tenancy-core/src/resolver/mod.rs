@@ -1,0 +1,353 @@
+//! The resolver: from what a request says to a tenant context, or a rejection.
+
+mod agreement;
+mod policy;
+mod rejection;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::{HeaderName, Method, Request};
+
+pub use agreement::Agreement;
+pub use policy::{Membership, MembershipAnswer, UnknownHost};
+pub use rejection::{Rejection, RejectionReason};
+
+use crate::catalog::BoxFuture;
+use crate::{
+    Error, ErrorKind, ForwardedHost, HostError, Lookup, Provenance, RequestHead, RequestHost, SignalKind,
+    Strategy, Tenant, TenantCatalog, TenantContext, TenantId, TenantKey,
+};
+use agreement::Signals;
+use policy::Policy;
+
+/// A resolver's answer: at once where it is at hand, else later.
+#[must_use]
+pub enum Resolution {
+    /// The answer.
+    Ready(Result<TenantContext, Rejection>),
+    /// The catalog or the membership check has to ask somebody.
+    Later(BoxFuture<Result<TenantContext, Rejection>>),
+}
+
+impl Resolution {
+    /// Waits for the answer.
+    ///
+    /// # Errors
+    ///
+    /// Returns why the request is refused.
+    pub async fn wait(self) -> Result<TenantContext, Rejection> {
+        match self {
+            Self::Ready(answer) => answer,
+            Self::Later(future) => future.await,
+        }
+    }
+}
+
+impl fmt::Debug for Resolution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ready(answer) => f.debug_tuple("Ready").field(answer).finish(),
+            Self::Later(_) => f.write_str("Later(..)"),
+        }
+    }
+}
+
+/// What a resolver is given of a request: its head, and the address at the other end of the connection.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ResolveInput<'r> {
+    /// The method.
+    pub method: &'r Method,
+    /// The request target.
+    pub uri: &'r http::Uri,
+    /// The protocol version.
+    pub version: http::Version,
+    /// The headers.
+    pub headers: &'r http::HeaderMap,
+    /// What the server and outer layers attached.
+    pub extensions: &'r http::Extensions,
+    /// The address at the other end of the connection, where the server says so.
+    pub peer: Option<IpAddr>,
+}
+
+impl<'r> ResolveInput<'r> {
+    /// Returns the head of `request`, which came from `peer`.
+    #[must_use]
+    pub fn new<B>(request: &'r Request<B>, peer: Option<IpAddr>) -> Self {
+        Self {
+            method: request.method(),
+            uri: request.uri(),
+            version: request.version(),
+            headers: request.headers(),
+            extensions: request.extensions(),
+            peer,
+        }
+    }
+
+    /// Returns a copy of the head that borrows nothing.
+    fn to_request(self) -> Request<()> {
+        let mut request = Request::new(());
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.version_mut() = self.version;
+        *request.headers_mut() = self.headers.clone();
+        *request.extensions_mut() = self.extensions.clone();
+        request
+    }
+}
+
+/// Decides which tenant a request belongs to, or that it is refused.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not resolve tenants",
+    note = "use `Resolver`, or implement `TenantResolver`"
+)]
+pub trait TenantResolver: Send + Sync + 'static {
+    /// Returns the tenant that the request belongs to.
+    fn resolve(&self, input: ResolveInput<'_>) -> Resolution;
+
+    /// Looks again at a tenant whose record was superseded while a request was under way: `true` if it may go on.
+    ///
+    /// The answer must be at hand; a resolver that cannot tell says `false`.
+    fn is_still_active(&self, context: &TenantContext) -> bool;
+
+    /// Returns the request headers on which answers depend, for `Vary`.
+    fn vary(&self) -> &[HeaderName] {
+        &[]
+    }
+}
+
+/// The resolver of this library: strategies, agreement, catalog, policy, in this order.
+///
+/// A clone shares everything.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+/// use http::Request;
+/// use tenancy_core::{Domain, MemoryCatalog, Resolution, ResolveInput, Resolver, SubdomainStrategy, Tenant, TenantId, TenantResolver};
+///
+/// let catalog = MemoryCatalog::new();
+/// catalog.insert(Tenant::builder(TenantId::integer(1)?, "acme".parse()?).build()?)?;
+/// let resolver = Resolver::builder(Arc::new(catalog))
+///     .with_strategy(SubdomainStrategy::new([Domain::new("app.example")?]))
+///     .build()?;
+///
+/// let request = Request::builder().header("host", "acme.app.example").body(())?;
+/// let Resolution::Ready(Ok(context)) = resolver.resolve(ResolveInput::new(&request, None)) else { unreachable!() };
+/// assert_eq!(context.slug().as_str(), "acme");
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Resolver(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    catalog: Arc<dyn TenantCatalog>,
+    strategies: Box<[Box<dyn Strategy>]>,
+    reads_host: bool,
+    forwarded: Option<ForwardedHost>,
+    agreement: Agreement,
+    unknown_host: UnknownHost,
+    policy: Policy,
+    vary: Box<[HeaderName]>,
+}
+
+/// Collects the parts of a [`Resolver`].
+#[derive(Debug)]
+#[must_use]
+pub struct ResolverBuilder {
+    catalog: Arc<dyn TenantCatalog>,
+    strategies: Vec<Box<dyn Strategy>>,
+    forwarded: Option<ForwardedHost>,
+    agreement: Agreement,
+    unknown_host: UnknownHost,
+    policy: Policy,
+}
+
+impl ResolverBuilder {
+    /// Adds a strategy. Order matters to [`Agreement::FirstMatch`] alone.
+    pub fn with_strategy(mut self, strategy: impl Strategy) -> Self {
+        self.strategies.push(Box::new(strategy));
+        self
+    }
+
+    /// Sets how several signals are brought together (default: all must name one tenant).
+    pub fn with_agreement(mut self, agreement: Agreement) -> Self {
+        self.agreement = agreement;
+        self
+    }
+
+    /// Reads the host from a proxy's header.
+    pub fn with_forwarded_host(mut self, rule: ForwardedHost) -> Self {
+        self.forwarded = Some(rule);
+        self
+    }
+
+    /// Sets what a request gets whose host is no tenant's domain (default: it is refused).
+    pub fn with_unknown_host(mut self, unknown_host: UnknownHost) -> Self {
+        self.unknown_host = unknown_host;
+        self
+    }
+
+    /// Asks `membership` whether the caller is a member of the tenant that the request names.
+    pub fn with_membership(mut self, membership: impl Membership) -> Self {
+        self.policy.membership = Some(Arc::new(membership));
+        self
+    }
+
+    /// Tells everybody that a tenant is suspended, in maintenance or not ready yet, and not only callers who are known
+    /// to belong to it: for services whose tenants are public, such as shops.
+    pub fn with_public_status(mut self) -> Self {
+        self.policy.public_status = true;
+        self
+    }
+
+    /// Returns the resolver.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ErrorKind::InvalidConfiguration`] if there is no strategy, or more than eight.
+    pub fn build(self) -> Result<Resolver, Error> {
+        if self.strategies.is_empty() || self.strategies.len() > agreement::MOST_SIGNALS {
+            return Err(Error::new(
+                ErrorKind::InvalidConfiguration,
+                "a resolver has one to eight strategies",
+            ));
+        }
+        let mut vary: Vec<HeaderName> =
+            self.strategies.iter().filter_map(|strategy| strategy.vary().cloned()).collect();
+        vary.dedup();
+        Ok(Resolver(Arc::new(Inner {
+            catalog: self.catalog,
+            reads_host: self.strategies.iter().any(|strategy| strategy.reads_host()),
+            strategies: self.strategies.into(),
+            forwarded: self.forwarded,
+            agreement: self.agreement,
+            unknown_host: self.unknown_host,
+            policy: self.policy,
+            vary: vary.into(),
+        })))
+    }
+}
+
+impl Resolver {
+    /// Starts a resolver over `catalog`.
+    pub fn builder(catalog: Arc<dyn TenantCatalog>) -> ResolverBuilder {
+        ResolverBuilder {
+            catalog,
+            strategies: Vec::new(),
+            forwarded: None,
+            agreement: Agreement::All,
+            unknown_host: UnknownHost::Refuse,
+            policy: Policy::default(),
+        }
+    }
+}
+
+impl TenantResolver for Resolver {
+    fn resolve(&self, input: ResolveInput<'_>) -> Resolution {
+        self.0.resolve(input).unwrap_or_else(|rejection| Resolution::Ready(Err(rejection)))
+    }
+
+    fn is_still_active(&self, context: &TenantContext) -> bool {
+        match self.0.catalog.find(&TenantKey::Id(context.id().clone())) {
+            Lookup::Found(tenant) => tenant.status().is_active(),
+            _ => false,
+        }
+    }
+
+    fn vary(&self) -> &[HeaderName] {
+        &self.0.vary
+    }
+}
+
+impl Inner {
+    fn resolve(self: &Arc<Self>, input: ResolveInput<'_>) -> Result<Resolution, Rejection> {
+        // Neither a tunnel nor the server as a whole belongs to a tenant (RFC 9110, sections 9.3.6 and 9.3.7).
+        if input.method == Method::CONNECT || input.uri.path() == "*" {
+            return Err(RejectionReason::NoTenant.into());
+        }
+        let head = self.read_head(input)?;
+        let signals = self.read_signals(&head)?;
+        match self.catalog.find(&signals.chosen()?.key) {
+            Lookup::Later(answer) => Ok(Resolution::Later({
+                let (request, peer) = (input.to_request(), input.peer);
+                Arc::clone(self).resolve_later(answer, request, peer)
+            })),
+            Lookup::Found(tenant) => self.decide(Some(tenant), &signals, &head),
+            Lookup::Absent => self.decide(None, &signals, &head),
+        }
+    }
+
+    /// Goes on when the catalog has answered. The head is read again from a copy: that is nothing beside the waiting.
+    fn resolve_later(
+        self: Arc<Self>,
+        answer: BoxFuture<Result<Option<Arc<Tenant>>, Error>>,
+        request: Request<()>,
+        peer: Option<IpAddr>,
+    ) -> BoxFuture<Result<TenantContext, Rejection>> {
+        Box::pin(async move {
+            let tenant = answer.await?;
+            let resolution = {
+                let head = self.read_head(ResolveInput::new(&request, peer))?;
+                let signals = self.read_signals(&head)?;
+                self.decide(tenant, &signals, &head)?
+            };
+            resolution.wait().await
+        })
+    }
+
+    fn decide(
+        &self,
+        tenant: Option<Arc<Tenant>>,
+        signals: &Signals<'_>,
+        head: &RequestHead<'_>,
+    ) -> Result<Resolution, Rejection> {
+        match (tenant, &self.unknown_host) {
+            (Some(tenant), _) => self.policy.decide(tenant, signals, head),
+            (None, UnknownHost::Refuse) => Err(RejectionReason::UnknownTenant.into()),
+            (None, _) if !signals.are_domain_alone() => Err(RejectionReason::UnknownTenant.into()),
+            (None, UnknownHost::Redirect(to)) => Err(Rejection::redirect(to.clone())),
+            (None, UnknownHost::Tenant(id)) => self.serve_as(id),
+        }
+    }
+
+    fn serve_as(&self, id: &TenantId) -> Result<Resolution, Rejection> {
+        let lookup = self.catalog.find(&TenantKey::Id(id.clone()));
+        let provenance = Provenance::ASSERTED.with(SignalKind::UnknownHost);
+        let accept = move |tenant: Option<Arc<Tenant>>| match tenant {
+            Some(tenant) if tenant.status().is_active() => Ok(TenantContext::resolved(tenant, provenance)),
+            _ => Err(RejectionReason::UnknownTenant.into()),
+        };
+        Ok(match lookup {
+            Lookup::Found(tenant) => Resolution::Ready(accept(Some(tenant))),
+            Lookup::Absent => Resolution::Ready(accept(None)),
+            Lookup::Later(answer) => Resolution::Later(Box::pin(async move { accept(answer.await?) })),
+        })
+    }
+
+    fn read_head<'r>(&self, input: ResolveInput<'r>) -> Result<RequestHead<'r>, Rejection> {
+        let ResolveInput { method, uri, version, headers, extensions, peer } = input;
+        let host = RequestHost::read(version, uri, headers, peer, self.forwarded.as_ref())?;
+        if self.reads_host && !host.is_present() {
+            return Err(HostError::Missing.into());
+        }
+        Ok(RequestHead { method, uri, headers, extensions, peer, host })
+    }
+
+    fn read_signals<'h>(&self, head: &'h RequestHead<'_>) -> Result<Signals<'h>, Rejection> {
+        let mut signals = Signals::default();
+        for strategy in &self.strategies {
+            if let Some(signal) = strategy.read(head)? {
+                signals.push(signal);
+                if self.agreement == Agreement::FirstMatch {
+                    break;
+                }
+            }
+        }
+        Ok(signals)
+    }
+}

@@ -1,0 +1,128 @@
+//! The tenant in the path: `/t/{tenant}/…` or `/{tenant}/…`.
+
+use super::{NamedBy, RequestHead, Signal, SignalError, SignalKind, Strategy, Trust, parse_key};
+use crate::{Error, ErrorKind};
+
+/// Reads the tenant from the first path segment, or from the one behind a fixed prefix.
+///
+/// Percent encoding in the tenant's segment, dot segments and empty segments anywhere in the path are refused, encoded
+/// or not: a proxy and a router may read them as different tenants (TWR-30 to TWR-35).
+///
+/// # Examples
+///
+/// ```
+/// use tenancy_core::PathStrategy;
+///
+/// let below_prefix = PathStrategy::new("/t")?; // /t/acme/orders
+/// let at_root = PathStrategy::new("/")?; // /acme/orders
+/// # Ok::<_, tenancy_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct PathStrategy {
+    /// Without the slash at its end.
+    prefix: Box<str>,
+    named_by: NamedBy,
+}
+
+impl PathStrategy {
+    /// Returns a strategy that reads the segment behind `prefix` as a slug.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ErrorKind::InvalidConfiguration`] if `prefix` does not begin with a slash or is no plain path.
+    pub fn new(prefix: &str) -> Result<Self, Error> {
+        let trimmed = prefix.strip_suffix('/').unwrap_or(prefix);
+        let plain = trimmed.is_empty() || trimmed.starts_with('/');
+        if prefix.is_empty() || !plain || trimmed.contains(['%', '?', '#']) || !is_plain(trimmed) {
+            return Err(Error::new(
+                ErrorKind::InvalidConfiguration,
+                "a path prefix is a plain absolute path",
+            ));
+        }
+        Ok(Self { prefix: trimmed.into(), named_by: NamedBy::Slug })
+    }
+
+    /// Sets whether the segment holds the tenant's slug (default) or its id.
+    #[must_use]
+    pub fn with_named_by(mut self, named_by: NamedBy) -> Self {
+        self.named_by = named_by;
+        self
+    }
+
+    /// Returns where the tenant's segment stands in `path`, or `None` if the path is not below the prefix.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`SignalError::Malformed`] if the path is below the prefix and no tenant can be read from it.
+    pub fn locate<'p>(&self, path: &'p str) -> Result<Option<TenantPath<'p>>, SignalError> {
+        let malformed = Err(SignalError::Malformed(SignalKind::Path));
+        if !is_plain(path) {
+            // Which prefix such a path is below depends on who resolves it.
+            return malformed;
+        }
+        let Some(rest) = path.strip_prefix(&*self.prefix).and_then(|rest| rest.strip_prefix('/')) else {
+            return Ok(None);
+        };
+        let segment = rest.split('/').next().unwrap_or_default();
+        if segment.is_empty() {
+            return if self.prefix.is_empty() { Ok(None) } else { malformed };
+        }
+        let rest_at = self.prefix.len() + 1 + segment.len();
+        Ok(Some(TenantPath { segment, rest: &path[rest_at..], rest_at }))
+    }
+}
+
+/// A path with its tenant's segment found.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct TenantPath<'p> {
+    /// The segment that names the tenant.
+    pub segment: &'p str,
+    /// What follows it: empty, or beginning with a slash.
+    pub rest: &'p str,
+    /// Where `rest` begins, in bytes.
+    pub rest_at: usize,
+}
+
+impl Strategy for PathStrategy {
+    fn read<'h>(&self, head: &'h RequestHead<'_>) -> Result<Option<Signal<'h>>, SignalError> {
+        let Some(found) = self.locate(head.uri.path())? else { return Ok(None) };
+        let key = parse_key(SignalKind::Path, self.named_by, found.segment.as_bytes())?;
+        Ok(Some(Signal { kind: SignalKind::Path, key, trust: Trust::Strong }))
+    }
+}
+
+/// Whether every reader of `path` sees the same segments: no empty one but the last, no dot segment, and no encoded
+/// slash, backslash, dot or NUL that some would decode first.
+fn is_plain(path: &str) -> bool {
+    let bytes = path.as_bytes();
+    let mut at = 0;
+    while let Some(offset) = bytes[at..].iter().position(|byte| matches!(byte, b'/' | b'%' | b'\\')) {
+        let here = at + offset;
+        let ok = match bytes[here] {
+            b'/' => !starts_with_odd_segment(&bytes[here + 1..]),
+            b'%' => bytes.get(here + 1..here + 3).is_some_and(is_harmless_escape),
+            _ => false,
+        };
+        if !ok {
+            return false;
+        }
+        at = here + 1;
+    }
+    true
+}
+
+fn starts_with_odd_segment(rest: &[u8]) -> bool {
+    match rest {
+        [b'/', ..] => true,
+        [b'.', after @ ..] => matches!(after, [] | [b'/', ..] | [b'.'] | [b'.', b'/', ..]),
+        _ => false,
+    }
+}
+
+fn is_harmless_escape(digits: &[u8]) -> bool {
+    digits.iter().all(u8::is_ascii_hexdigit)
+        && !matches!(
+            [digits[0].to_ascii_lowercase(), digits[1].to_ascii_lowercase()],
+            [b'2', b'e' | b'f'] | [b'5', b'c'] | [b'0', b'0']
+        )
+}
