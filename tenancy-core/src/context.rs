@@ -49,7 +49,7 @@ impl TenantContext {
             return Err(Error::new(ErrorKind::TenantNotActive, "the tenant is not active"));
         }
         #[cfg(feature = "tracing")]
-        tracing::info!(target: "tenancy::assertion", "tenant.id" = %tenant.id(), reason, "tenancy asserted");
+        tracing::info!(target: "tenancy::assertion", tenant = %tenant.id(), why = reason, "tenancy asserted");
         let _ = reason;
         Ok(Self { tenant, provenance: Provenance::ASSERTED })
     }
