@@ -82,6 +82,12 @@ impl TenantContext {
         self.tenant.placement()
     }
 
+    /// Returns whether the tenant is active by what its catalog knows now: what long-lived work asks between its steps.
+    #[must_use]
+    pub fn is_still_active(&self) -> bool {
+        self.tenant.is_still_active()
+    }
+
     /// Returns which signals of the request named the tenant.
     #[must_use]
     pub fn provenance(&self) -> Provenance {

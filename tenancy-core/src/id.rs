@@ -184,10 +184,12 @@ impl FromStr for TenantId {
                 Err(_) => Err(invalid("an integer tenant id is below 2^63")),
             };
         }
-        if bytes.len() == 36 && bytes[8] == b'-' && !bytes.iter().any(u8::is_ascii_uppercase) {
-            if let Ok(uuid) = Uuid::try_parse(text) {
-                return Self::uuid(uuid);
-            }
+        if bytes.len() == 36
+            && bytes[8] == b'-'
+            && !bytes.iter().any(u8::is_ascii_uppercase)
+            && let Ok(uuid) = Uuid::try_parse(text)
+        {
+            return Self::uuid(uuid);
         }
         Self::text(text)
     }

@@ -164,6 +164,7 @@ pub struct Tenant {
     slug: TenantSlug,
     status: TenantStatus,
     superseded: AtomicBool,
+    lineage: Arc<Lineage>,
     version: u64,
     domains: Box<[TenantDomain]>,
     /// What few requests read lives behind one pointer, so that a million plain tenants stay small.
@@ -180,9 +181,25 @@ struct Details {
     settings: serde_json::Map<String, serde_json::Value>,
 }
 
+/// The present status of a tenant, shared by all records that a catalog ever had of it.
+struct Lineage(AtomicBool);
+
+impl Lineage {
+    fn new(status: TenantStatus) -> Self {
+        Self(AtomicBool::new(status.is_active()))
+    }
+
+    fn is_active(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    fn set(&self, status: Option<TenantStatus>) {
+        self.0.store(status.is_some_and(TenantStatus::is_active), Ordering::Release);
+    }
+}
+
 impl Tenant {
     /// Starts a tenant that is active, in shared tables, with no domain of its own.
-    #[must_use]
     pub fn builder(id: TenantId, slug: TenantSlug) -> TenantBuilder {
         TenantBuilder {
             id,
@@ -265,9 +282,30 @@ impl Tenant {
         self.superseded.load(Ordering::Acquire)
     }
 
-    /// Marks the record as replaced. Called by catalogs; it cannot be undone.
+    /// Returns whether the tenant is active by what its catalog knows now, not when this record was made.
+    ///
+    /// One atomic load: cheap enough to ask before every frame of a stream.
+    #[must_use]
+    pub fn is_still_active(&self) -> bool {
+        self.lineage.is_active()
+    }
+
+    /// Marks the record as replaced or removed, with nothing known of a successor: until one is linked by
+    /// [`Tenant::succeeding`], holders of the record find it inactive. Called by catalogs; it cannot be undone.
     pub fn supersede(&self) {
+        self.lineage.set(None);
         self.superseded.store(true, Ordering::Release);
+    }
+
+    /// Returns this record linked as the successor of `old`, so that holders of `old`, and of what came before it, see
+    /// the new status. Called by catalogs before they hand the record out.
+    #[must_use]
+    pub fn succeeding(mut self: Arc<Self>, old: &Tenant) -> Arc<Self> {
+        // Where somebody holds the new record already, he keeps a copy that is outside the line.
+        Arc::make_mut(&mut self).lineage = Arc::clone(&old.lineage);
+        old.lineage.set(Some(self.status));
+        old.superseded.store(true, Ordering::Release);
+        self
     }
 
     /// Returns the setting `name` as a `T`, or `None` if it is not set.
@@ -313,7 +351,6 @@ impl Tenant {
     }
 
     /// Returns a builder that holds what this record holds, to make its successor: with the next version.
-    #[must_use]
     pub fn to_builder(&self) -> TenantBuilder {
         let details = self.details.as_deref().cloned().unwrap_or_default();
         TenantBuilder {
@@ -506,8 +543,8 @@ impl TryFrom<TenantBuilder> for Tenant {
         let name = name.map(String::into_boxed_str);
         let details = Details { name, plan, region, placement, retry_after, settings };
         let details = (details != Details::default()).then(|| Box::new(details));
-        let superseded = AtomicBool::new(false);
-        Ok(Self { id, slug, status, superseded, version, domains: domains.into(), details })
+        let (superseded, lineage) = (AtomicBool::new(false), Arc::new(Lineage::new(status)));
+        Ok(Self { id, slug, status, superseded, lineage, version, domains: domains.into(), details })
     }
 }
 
@@ -524,6 +561,7 @@ impl Clone for Tenant {
             slug: self.slug.clone(),
             status: self.status,
             superseded: AtomicBool::new(self.is_superseded()),
+            lineage: Arc::clone(&self.lineage),
             version: self.version,
             domains: self.domains.clone(),
             details: self.details.clone(),

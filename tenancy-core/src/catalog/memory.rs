@@ -108,7 +108,7 @@ impl MemoryCatalog {
             return Err(Error::new(ErrorKind::AlreadyTaken, "the tenant id is taken"));
         }
         self.check(&tenant)?;
-        self.put(None, &tenant);
+        self.put(None, tenant);
         *count += 1;
         Ok(())
     }
@@ -127,7 +127,7 @@ impl MemoryCatalog {
         }
         self.check(&tenant)?;
         *count += usize::from(old.is_none());
-        self.put(old.as_deref(), &tenant);
+        self.put(old.as_deref(), tenant);
         Ok(())
     }
 
@@ -160,8 +160,7 @@ impl MemoryCatalog {
             return Err(Error::new(ErrorKind::InvalidTenant, "a tenant id never changes"));
         }
         self.check(&tenant)?;
-        self.put(Some(&*old), &tenant);
-        Ok(tenant)
+        Ok(self.put(Some(&*old), tenant))
     }
 
     /// Changes a tenant's status. When this returns, no later look-up sees the old one.
@@ -234,8 +233,9 @@ impl MemoryCatalog {
 
     /// Takes away the names that the tenant no longer has before it adds the new ones: no reader ever finds a name
     /// under two tenants.
-    fn put(&self, old: Option<&Tenant>, new: &Arc<Tenant>) {
+    fn put(&self, old: Option<&Tenant>, mut new: Arc<Tenant>) -> Arc<Tenant> {
         if let Some(old) = old {
+            new = new.succeeding(old);
             for gone in old.domains().iter().filter(|known| new.domain(known.domain.as_str()).is_none()) {
                 self.domains.remove(gone.domain.as_str());
             }
@@ -243,14 +243,12 @@ impl MemoryCatalog {
                 self.slugs.remove(old.slug().as_str());
             }
         }
-        self.ids.put(new.id(), new);
-        self.slugs.put(new.slug().as_str(), new);
+        self.ids.put(new.id(), &new);
+        self.slugs.put(new.slug().as_str(), &new);
         for domain in new.domains() {
-            self.domains.put(domain.domain.as_str(), new);
+            self.domains.put(domain.domain.as_str(), &new);
         }
-        if let Some(old) = old {
-            old.supersede();
-        }
+        new
     }
 }
 

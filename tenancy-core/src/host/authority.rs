@@ -95,7 +95,7 @@ fn scan(bytes: &[u8]) -> Result<Shape, Malformed> {
             b'A'..=b'Z' => shape.upper = true,
             b'-' if previous != b'.' => shape.hyphens |= previous == b'-',
             b'.' if previous != b'.' && previous != b'-' && at - shape.last_label <= 63 => {
-                shape.last_label = at + 1
+                shape.last_label = at + 1;
             }
             _ => return Err(Malformed),
         }

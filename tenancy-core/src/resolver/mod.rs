@@ -107,14 +107,19 @@ pub trait TenantResolver: Send + Sync + 'static {
     /// Returns the tenant that the request belongs to.
     fn resolve(&self, input: ResolveInput<'_>) -> Resolution;
 
-    /// Looks again at a tenant whose record was superseded while a request was under way: `true` if it may go on.
-    ///
-    /// The answer must be at hand; a resolver that cannot tell says `false`.
-    fn is_still_active(&self, context: &TenantContext) -> bool;
-
     /// Returns the request headers on which answers depend, for `Vary`.
     fn vary(&self) -> &[HeaderName] {
         &[]
+    }
+}
+
+impl<R: TenantResolver + ?Sized> TenantResolver for Arc<R> {
+    fn resolve(&self, input: ResolveInput<'_>) -> Resolution {
+        (**self).resolve(input)
+    }
+
+    fn vary(&self) -> &[HeaderName] {
+        (**self).vary()
     }
 }
 
@@ -250,13 +255,6 @@ impl Resolver {
 impl TenantResolver for Resolver {
     fn resolve(&self, input: ResolveInput<'_>) -> Resolution {
         self.0.resolve(input).unwrap_or_else(|rejection| Resolution::Ready(Err(rejection)))
-    }
-
-    fn is_still_active(&self, context: &TenantContext) -> bool {
-        match self.0.catalog.find(&TenantKey::Id(context.id().clone())) {
-            Lookup::Found(tenant) => tenant.status().is_active(),
-            _ => false,
-        }
     }
 
     fn vary(&self) -> &[HeaderName] {
