@@ -1,0 +1,109 @@
+//! The body of an answer: produced in the scope of its tenant, and no longer than the tenant is active.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tenancy_core::{ScopeSlot, TenantContext};
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// The error that ends a stream whose tenant was suspended or deleted while it was open (TWR-54).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct TenantGone;
+
+impl fmt::Display for TenantGone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the tenant is no longer active")
+    }
+}
+
+impl StdError for TenantGone {}
+
+pin_project! {
+    /// The body of an answer of [`ResolveTenant`](super::ResolveTenant).
+    ///
+    /// Frames are produced in the scope of the tenant. Before each frame the tenant's present status is looked at: once
+    /// it is not active, the body ends with [`TenantGone`].
+    pub struct ResponseBody<B> {
+        #[pin]
+        kind: Kind<B>,
+    }
+}
+
+pin_project! {
+    #[project = KindProj]
+    enum Kind<B> {
+        Scoped { #[pin] body: B, slot: ScopeSlot },
+        Public { #[pin] body: B },
+        Refusal { text: Option<Bytes> },
+    }
+}
+
+impl<B> ResponseBody<B> {
+    pub(super) fn scoped(body: B, context: Option<TenantContext>) -> Self {
+        let kind = match context {
+            Some(context) => Kind::Scoped { body, slot: ScopeSlot::new(context) },
+            None => Kind::Public { body },
+        };
+        Self { kind }
+    }
+
+    pub(super) fn refusal(text: Bytes) -> Self {
+        Self { kind: Kind::Refusal { text: (!text.is_empty()).then_some(text) } }
+    }
+}
+
+impl<B> Body for ResponseBody<B>
+where
+    B: Body<Data: From<Bytes>, Error: Into<BoxError>>,
+{
+    type Data = B::Data;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let frame = match self.project().kind.project() {
+            KindProj::Scoped { body, slot } => {
+                let frame = slot.run(|| body.poll_frame(cx));
+                // Looked at last: what the handler produced while the tenant was suspended is not handed out.
+                if !slot.context().is_still_active() && !matches!(frame, Poll::Ready(None)) {
+                    return Poll::Ready(Some(Err(TenantGone.into())));
+                }
+                frame
+            }
+            KindProj::Public { body } => body.poll_frame(cx),
+            KindProj::Refusal { text } => {
+                return Poll::Ready(text.take().map(|text| Ok(Frame::data(text.into()))));
+            }
+        };
+        frame.map_err(Into::into)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Scoped { body, .. } | Kind::Public { body } => body.is_end_stream(),
+            Kind::Refusal { text } => text.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Scoped { body, .. } | Kind::Public { body } => body.size_hint(),
+            Kind::Refusal { text } => SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64)),
+        }
+    }
+}
+
+impl<B> fmt::Debug for ResponseBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseBody").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,147 @@
+//! The future of one request: named, and nothing boxed unless the catalog has to wait.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, VARY};
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tenancy_core::{BoxFuture, Rejection, ScopeSlot, TenantContext};
+use tower_service::Service;
+
+use super::body::ResponseBody;
+use super::layer::Config;
+use super::rejection::{self, Protocol};
+use super::service::call_in_scope;
+
+pin_project! {
+    /// The answer to one request; made by [`ResolveTenant`](super::ResolveTenant).
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ResponseFuture<S, ReqB>
+    where
+        S: Service<Request<ReqB>>,
+    {
+        #[pin]
+        state: State<S, S::Future, ReqB>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<S, F, ReqB> {
+        Resolving { answer: BoxFuture<Result<TenantContext, Rejection>>, call: Option<Box<Call<S, ReqB>>> },
+        Running { #[pin] call: F, slot: Option<ScopeSlot>, after: Option<Arc<Config>> },
+        Refused { rejection: Option<Box<Rejection>>, protocol: Protocol },
+    }
+}
+
+/// A call that waits for its tenant.
+struct Call<S, ReqB> {
+    inner: S,
+    config: Arc<Config>,
+    request: Request<ReqB>,
+}
+
+impl<S, ReqB> ResponseFuture<S, ReqB>
+where
+    S: Service<Request<ReqB>>,
+{
+    pub(super) fn public(call: S::Future) -> Self {
+        Self { state: State::Running { call, slot: None, after: None } }
+    }
+
+    pub(super) fn running(call: S::Future, slot: ScopeSlot, after: Option<Arc<Config>>) -> Self {
+        Self { state: State::Running { call, slot: Some(slot), after } }
+    }
+
+    pub(super) fn refused(rejection: Rejection, headers: &HeaderMap) -> Self {
+        let protocol = Protocol::of(headers);
+        Self { state: State::Refused { rejection: Some(Box::new(rejection)), protocol } }
+    }
+
+    pub(super) fn resolving(
+        answer: BoxFuture<Result<TenantContext, Rejection>>,
+        inner: S,
+        config: Arc<Config>,
+        request: Request<ReqB>,
+    ) -> Self {
+        let call = Some(Box::new(Call { inner, config, request }));
+        Self { state: State::Resolving { answer, call } }
+    }
+}
+
+impl<S, ReqB, ResB> Future for ResponseFuture<S, ReqB>
+where
+    S: Service<Request<ReqB>, Response = Response<ResB>>,
+    ResB: Body<Data: From<Bytes>>,
+{
+    type Output = Result<Response<ResponseBody<ResB>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            match state.as_mut().project() {
+                StateProj::Running { call, slot, after } => {
+                    let answer = match slot {
+                        Some(running) => ready!(running.run(|| call.poll(cx))),
+                        None => ready!(call.poll(cx)),
+                    };
+                    let context = slot.take().map(ScopeSlot::into_context);
+                    return Poll::Ready(answer.map(|response| finish(response, context, after.as_deref())));
+                }
+                StateProj::Refused { rejection, protocol } => {
+                    let rejection = rejection.take().expect(DONE);
+                    return Poll::Ready(Ok(
+                        rejection::respond(&rejection, *protocol).map(ResponseBody::refusal)
+                    ));
+                }
+                StateProj::Resolving { answer, call } => {
+                    let answer = ready!(answer.as_mut().poll(cx));
+                    let Call { mut inner, config, request } = *call.take().expect(DONE);
+                    state.set(match answer {
+                        Ok(context) => {
+                            let (call, slot) = call_in_scope(&mut inner, &config, request, context);
+                            let after = config.cache.then_some(config);
+                            State::Running { call, slot: Some(slot), after }
+                        }
+                        Err(rejection) => {
+                            let protocol = Protocol::of(request.headers());
+                            State::Refused { rejection: Some(Box::new(rejection)), protocol }
+                        }
+                    });
+                }
+            }
+        }
+    }
+}
+
+const DONE: &str = "a future is not polled after it is done";
+
+fn finish<B>(
+    mut response: Response<B>,
+    context: Option<TenantContext>,
+    config: Option<&Config>,
+) -> Response<ResponseBody<B>> {
+    if let (Some(_), Some(config)) = (&context, config) {
+        let headers = response.headers_mut();
+        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private"));
+        if let Some(vary) = &config.vary {
+            headers.append(VARY, vary.clone());
+        }
+    }
+    response.map(|body| ResponseBody::scoped(body, context))
+}
+
+impl<S, ReqB> fmt::Debug for ResponseFuture<S, ReqB>
+where
+    S: Service<Request<ReqB>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
