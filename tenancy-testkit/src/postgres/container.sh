@@ -1,0 +1,20 @@
+# Runs the image's server until no client has been connected for a while; the container then ends and is removed.
+#
+# The server itself knows its clients, so this holds however a test process ends, and wherever the daemon runs.
+# Arguments: the seconds to wait after the last client, then the server's own.
+linger=$1
+shift
+for folder in /usr/lib/postgresql/*/bin; do PATH=$folder:$PATH; done
+docker-entrypoint.sh postgres "$@" &
+server=$!
+trap 'kill -QUIT "$server"; exit 0' TERM INT
+clients="SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+# The first client has a minute more: the server has yet to start.
+idle=-60
+while kill -0 "$server" 2>/dev/null && [ "$idle" -lt "$linger" ]; do
+    sleep 1
+    count=$(psql -U "$POSTGRES_USER" -d postgres -Atqc "$clients" 2>/dev/null) || count=0
+    if [ "${count:-0}" -gt 0 ]; then idle=0; else idle=$((idle + 1)); fi
+done
+kill -QUIT "$server" 2>/dev/null
+wait "$server"

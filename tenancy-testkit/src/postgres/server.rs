@@ -1,0 +1,208 @@
+//! A running server, as one test process uses it.
+
+use std::{
+    collections::HashMap,
+    error::Error as StdError,
+    fmt,
+    future::Future,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use sqlx::PgConnection;
+use tokio::sync::{Mutex as AsyncMutex, OnceCell};
+
+use super::{
+    TestDatabase,
+    names::{Key, database_url, url_for},
+    service::{Detail, Postgres, connect},
+    setup, sweep, template,
+};
+use crate::{
+    error::{Error, ErrorKind},
+    server::{
+        Ladder, Rung,
+        attach::{Attached, Service, attach},
+        runtime,
+        state::Record,
+    },
+};
+
+/// A PostgreSQL server that the test processes of a run share.
+///
+/// [`TestDatabase::create`] is all that most tests need; this is for tests that choose the server themselves.
+#[derive(Clone)]
+pub struct PostgresServer(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) record: Record<Detail>,
+    service: Postgres,
+    admin: AsyncMutex<PgConnection>,
+    /// Drops databases, apart from what tests wait for: PostgreSQL drops one only when every backend has answered,
+    /// and a backend whose client is still logging in does not answer.
+    reaper: AsyncMutex<Option<PgConnection>>,
+    next: AtomicU64,
+    pub(super) templates: Mutex<HashMap<Key, Arc<OnceCell<String>>>>,
+}
+
+type Servers = Mutex<HashMap<Ladder, Arc<OnceCell<PostgresServer>>>>;
+
+impl fmt::Debug for PostgresServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PostgresServer").field(&self.description()).finish()
+    }
+}
+
+impl PostgresServer {
+    /// Returns the run's server, by the ladder that the environment describes ([`Ladder::from_env`]).
+    ///
+    /// # Errors
+    ///
+    /// As [`attach`](Self::attach), and [`ErrorKind::Configuration`] if the environment cannot be understood.
+    pub async fn shared() -> Result<Self, Error> {
+        Self::attach(Ladder::from_env("POSTGRES")?).await
+    }
+
+    /// Returns the run's server of this ladder; the first process to ask starts it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoServer`] if no rung gives one: [`Error::rungs`] says why for each. [`ErrorKind::State`] if the
+    /// folder that test processes share cannot be used.
+    pub async fn attach(ladder: Ladder) -> Result<Self, Error> {
+        static SERVERS: OnceLock<Servers> = OnceLock::new();
+        let servers = SERVERS.get_or_init(Servers::default);
+        let cell = {
+            let mut servers = servers.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(servers.entry(ladder.clone()).or_default())
+        };
+        cell.get_or_try_init(|| runtime::run(Self::open(ladder))).await.cloned()
+    }
+
+    async fn open(ladder: Ladder) -> Result<Self, Error> {
+        let service = Postgres { process: Key::random() };
+        let Attached { record, guard } = attach(service, ladder).await?;
+        let inner = Inner {
+            record,
+            service,
+            admin: AsyncMutex::new(guard),
+            reaper: AsyncMutex::default(),
+            next: AtomicU64::new(1),
+            templates: Mutex::default(),
+        };
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// Returns the rung that the server came from.
+    ///
+    /// # Panics
+    ///
+    /// Never: a record of an unknown rung is not joined.
+    #[must_use]
+    pub fn rung(&self) -> Rung {
+        self.0.record.rung().expect("only records of known rungs are written")
+    }
+
+    /// Returns what the server is, as `postgres:15-bookworm (docker 20.10)`.
+    #[must_use]
+    pub fn description(&self) -> &str {
+        &self.0.record.description
+    }
+
+    /// Returns the administrator's URL: for tests of what a superuser sees, never for the code under test.
+    #[must_use]
+    pub fn admin_url(&self) -> &str {
+        &self.0.record.url
+    }
+
+    /// Makes an empty database; [`TestDatabase::create`] describes it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Server`] if the server refuses.
+    pub async fn create_database(&self) -> Result<TestDatabase, Error> {
+        self.copy(setup::base_name(&self.0.record.detail)).await
+    }
+
+    /// Makes a database from a template; [`TestDatabase::from_template`] describes it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Migration`] if `migrate` fails, [`ErrorKind::Server`] if the server refuses.
+    pub async fn database_from_template<F, Fut, E>(
+        &self,
+        name: &str,
+        migrate: F,
+    ) -> Result<TestDatabase, Error>
+    where
+        F: FnOnce(String) -> Fut,
+        Fut: Future<Output = Result<(), E>>,
+        E: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        let template = template::get(self, name, migrate).await?;
+        self.copy(template).await
+    }
+
+    async fn copy(&self, template: String) -> Result<TestDatabase, Error> {
+        let server = self.clone();
+        runtime::run(async move { server.copy_here(&template).await }).await
+    }
+
+    async fn copy_here(&self, template: &str) -> Result<TestDatabase, Error> {
+        let Detail { run, owner, app } = &self.0.record.detail;
+        let number = self.0.next.fetch_add(1, Ordering::Relaxed);
+        let name = format!("tk_{run}_{}_{number}", self.0.service.process);
+        for statement in [
+            format!("CREATE DATABASE {name} TEMPLATE {template} OWNER {}", owner.name),
+            // A copy does not take over the privileges on the database itself.
+            format!("REVOKE ALL ON DATABASE {name} FROM PUBLIC"),
+            format!("GRANT CONNECT ON DATABASE {name} TO {}", app.name),
+        ] {
+            self.execute(&statement).await?;
+        }
+        let url = self.admin_url();
+        Ok(TestDatabase {
+            owner_url: url_for(url, &owner.name, &owner.password, &name)?,
+            app_url: url_for(url, &app.name, &app.password, &name)?,
+            admin_url: database_url(url, &name)?,
+            server: self.clone(),
+            name,
+        })
+    }
+
+    /// Runs an administrator's statement, on a new connection if the old one broke.
+    pub(super) async fn execute(&self, statement: &str) -> Result<(), Error> {
+        let mut admin = self.0.admin.lock().await;
+        let refused = |reason: String| Error::server("the server refused an operation of the kit", reason);
+        match setup::execute(&mut admin, statement).await {
+            Ok(()) => Ok(()),
+            Err(reason) if reason.starts_with("the server says") => Err(refused(reason)),
+            Err(_) => {
+                *admin = self.0.service.join(&self.0.record).await.map_err(refused)?;
+                setup::execute(&mut admin, statement).await.map_err(refused)
+            }
+        }
+    }
+
+    /// Drops a database, with whoever is connected to it.
+    pub(super) async fn drop_database(&self, name: &str) -> Result<(), Error> {
+        let refused = |reason: String| Error::server("the server did not drop a database", reason);
+        let mut reaper = self.0.reaper.lock().await;
+        let mut connection = match reaper.take() {
+            Some(connection) => connection,
+            None => connect(self.admin_url()).await.map_err(refused)?,
+        };
+        sweep::drop_database(&mut connection, name).await.map_err(refused)?;
+        // Kept only after a success: a connection that failed may be broken.
+        *reaper = Some(connection);
+        Ok(())
+    }
+}
+
+impl Error {
+    pub(super) fn migration(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::new(ErrorKind::Migration, "the template's migration failed").with_source(source)
+    }
+}

@@ -1,0 +1,129 @@
+//! Templates: a database migrated once per run and copied for each test.
+
+use std::{
+    env,
+    error::Error as StdError,
+    fs,
+    future::Future,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{Arc, PoisonError},
+};
+
+use sqlx::{Connection, PgConnection};
+
+use super::{
+    PostgresServer,
+    names::{Key, url_for},
+    service::{Detail, connect, describe},
+    setup, sweep,
+};
+use crate::{error::Error, server::runtime};
+
+/// What the first look at a template finds.
+enum Claim {
+    Ready,
+    /// It is ours to make; the connection holds its lock.
+    Make(PgConnection),
+}
+
+/// Returns the name of the template database, made now if nobody has made it yet.
+pub(super) async fn get<F, Fut, E>(server: &PostgresServer, name: &str, migrate: F) -> Result<String, Error>
+where
+    F: FnOnce(String) -> Fut,
+    Fut: Future<Output = Result<(), E>>,
+    E: Into<Box<dyn StdError + Send + Sync>>,
+{
+    let key = key_of(name);
+    let cell = {
+        let mut templates = server.0.templates.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(templates.entry(key).or_default())
+    };
+    let database = cell.get_or_try_init(|| make(server.clone(), key, migrate)).await?;
+    Ok(database.clone())
+}
+
+/// The same name in another test binary, or in this one compiled anew, is another template: the migration may have
+/// changed.
+fn key_of(name: &str) -> Key {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    if let Ok(binary) = env::current_exe() {
+        let facts = fs::metadata(&binary).ok();
+        binary.hash(&mut hasher);
+        facts.map(|facts| (facts.len(), facts.modified().ok())).hash(&mut hasher);
+    }
+    Key::from_hash(hasher.finish())
+}
+
+async fn make<F, Fut, E>(server: PostgresServer, key: Key, migrate: F) -> Result<String, Error>
+where
+    F: FnOnce(String) -> Fut,
+    Fut: Future<Output = Result<(), E>>,
+    E: Into<Box<dyn StdError + Send + Sync>>,
+{
+    let Detail { run, owner, .. } = &server.0.record.detail;
+    let database = format!("tk_{run}_tpl_{key}");
+    let owner_url = url_for(server.admin_url(), &owner.name, &owner.password, &database)?;
+    let claimed = runtime::run(claim(server.clone(), key, database.clone())).await;
+    let Claim::Make(lock) = claimed.map_err(refused)? else { return Ok(database) };
+    // The caller's own runtime runs the caller's own code.
+    let migrated = migrate(owner_url).await.map_err(Error::migration);
+    let sealed = runtime::run(finish(server, lock, key, database.clone(), migrated.is_ok())).await;
+    migrated?;
+    sealed.map_err(refused)?;
+    Ok(database)
+}
+
+fn refused(reason: String) -> Error {
+    Error::server("the template database was not made", reason)
+}
+
+/// Takes the template's lock and looks whether it is there; makes it, still empty, if it is not.
+async fn claim(server: PostgresServer, key: Key, database: String) -> Result<Claim, String> {
+    let mut connection = connect(server.admin_url()).await?;
+    lock(&mut connection, "pg_advisory_lock", key).await?;
+    let sealed = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1 AND datistemplate)";
+    let sealed = sqlx::query_scalar::<_, bool>(sealed).bind(&database).fetch_one(&mut connection).await;
+    if sealed.map_err(|error| describe(&error))? {
+        keep(&server, connection, key).await?;
+        return Ok(Claim::Ready);
+    }
+    // What a process that died left half made is worth nothing.
+    sweep::drop_half_made(&mut connection, &database).await?;
+    let detail = &server.0.record.detail;
+    let (base, owner) = (setup::base_name(detail), &detail.owner.name);
+    setup::execute(&mut connection, &format!("CREATE DATABASE {database} TEMPLATE {base} OWNER {owner}"))
+        .await?;
+    Ok(Claim::Make(connection))
+}
+
+async fn finish(
+    server: PostgresServer,
+    mut connection: PgConnection,
+    key: Key,
+    database: String,
+    migrated: bool,
+) -> Result<(), String> {
+    if migrated {
+        setup::seal(&mut connection, &database).await?;
+        return keep(&server, connection, key).await;
+    }
+    let dropped = sweep::drop_half_made(&mut connection, &database).await;
+    // Closing gives the lock to whoever waits for it.
+    let _ = connection.close().await;
+    dropped
+}
+
+/// Turns the lock into one that every process using the template shares, without a moment in between in which the
+/// template would look unused.
+async fn keep(server: &PostgresServer, mut connection: PgConnection, key: Key) -> Result<(), String> {
+    lock(&mut connection, "pg_advisory_lock_shared", key).await?;
+    lock(&mut connection, "pg_advisory_unlock", key).await?;
+    let shared = format!("SELECT pg_advisory_lock_shared({})", key.lock());
+    server.execute(&shared).await.map_err(|error| format!("{error:?}"))?;
+    connection.close().await.map_err(|error| describe(&error))
+}
+
+async fn lock(connection: &mut PgConnection, function: &'static str, key: Key) -> Result<(), String> {
+    setup::execute(connection, &format!("SELECT {function}({})", key.lock())).await
+}

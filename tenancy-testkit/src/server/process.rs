@@ -1,0 +1,104 @@
+//! Server processes of this machine: as whom they run, where they keep their data, on which port they listen.
+
+use std::{
+    env, fs, io,
+    net::TcpListener,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use super::state::random_hex;
+
+/// Who runs the server: nobody special, or an unprivileged user when this process is root.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Account(Option<(u32, u32)>);
+
+impl Account {
+    /// Chooses the account: servers refuse to run as root, and should.
+    pub(crate) fn choose(given: Option<&str>, usual: &[&str]) -> Result<Self, String> {
+        if !rustix::process::getuid().is_root() {
+            return Ok(Self(None));
+        }
+        let users = fs::read_to_string("/etc/passwd").map_err(|error| format!("/etc/passwd: {error}"))?;
+        let names: Vec<&str> = given.map_or_else(|| usual.to_vec(), |name| vec![name]);
+        let found = names.iter().find_map(|name| ids_of(&users, name));
+        let missing = || format!("running as root and there is no unprivileged user {}", names.join(" or "));
+        found.map(|ids| Self(Some(ids))).ok_or_else(missing)
+    }
+
+    /// Returns a command that runs `program` as this account, with nothing of the tests' terminal.
+    pub(crate) fn command(self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        if let Some((uid, gid)) = self.0 {
+            command.gid(gid).uid(uid);
+        }
+        command.current_dir("/").process_group(0).env("LC_ALL", "C").stdin(Stdio::null());
+        command
+    }
+
+    /// Makes an empty folder that belongs to this account alone.
+    pub(crate) fn data_folder(self, service: &str) -> Result<PathBuf, String> {
+        let parent = self.reachable_parent().ok_or("no temporary folder that the server's user can enter")?;
+        let folder = parent.join(format!("tenancy-{service}-{}", random_hex(12)));
+        let make = || -> io::Result<()> {
+            fs::create_dir(&folder)?;
+            fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
+            let (uid, gid) = self.0.unzip();
+            std::os::unix::fs::chown(&folder, uid, gid)
+        };
+        make().map(|()| folder.clone()).map_err(|error| format!("data folder: {error}"))
+    }
+
+    /// A private `TMPDIR` of root cannot be entered by the server's user; `/tmp` can.
+    fn reachable_parent(self) -> Option<PathBuf> {
+        let candidates = [env::temp_dir(), "/tmp".into(), "/var/tmp".into()];
+        candidates.into_iter().find(|folder| {
+            let mut probe = self.command(Path::new("/bin/sh"));
+            probe.args(["-c", "cd -- \"$1\"", "sh"]).arg(folder);
+            probe.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+        })
+    }
+}
+
+fn ids_of(users: &str, name: &str) -> Option<(u32, u32)> {
+    let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
+    let mut fields = line.split(':').skip(2);
+    let (uid, gid) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    (uid != 0).then_some((uid, gid))
+}
+
+/// Returns a port of the loopback interface that was free a moment ago.
+pub(crate) fn free_port() -> Result<u16, String> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(|error| format!("no free port: {error}"))?;
+    listener.local_addr().map(|address| address.port()).map_err(|error| format!("no free port: {error}"))
+}
+
+/// Starts a server whose output goes to `log`.
+pub(crate) fn spawn_logged(mut command: Command, log: &Path) -> Result<Child, String> {
+    let open = || fs::OpenOptions::new().create(true).append(true).open(log);
+    let files = open().and_then(|out| open().map(|err| (out, err)));
+    let (out, err) = files.map_err(|error| format!("log file: {error}"))?;
+    let program = command.get_program().to_string_lossy().into_owned();
+    command.stdout(out).stderr(err).spawn().map_err(|error| format!("{program} does not start: {error}"))
+}
+
+/// Returns the last lines of a log, in one line.
+pub(crate) fn log_tail(log: &Path) -> String {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    lines[lines.len().saturating_sub(3)..].join(" | ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_is_found_by_its_whole_name_and_is_never_root() {
+        let users = "root:x:0:0::/root:/bin/sh\npostgresql:x:7:7:::\npostgres:x:101:104:::\n";
+        assert_eq!(ids_of(users, "postgres"), Some((101, 104)));
+        assert_eq!(ids_of(users, "root"), None);
+        assert_eq!(ids_of(users, "post"), None);
+    }
+}

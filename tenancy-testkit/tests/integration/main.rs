@@ -1,0 +1,4 @@
+//! The testkit against real servers.
+
+mod database;
+mod support;
