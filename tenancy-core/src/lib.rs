@@ -41,6 +41,7 @@ mod context;
 mod error;
 mod host;
 mod id;
+mod name;
 mod resolver;
 mod scope;
 mod strategy;
@@ -51,6 +52,7 @@ pub use context::{Provenance, TenantContext};
 pub use error::{Error, ErrorKind};
 pub use host::{Domain, ForwardedHeader, ForwardedHost, HostError, RequestHost, TrustedProxies};
 pub use id::{TenantId, TenantIdRef, TenantKey, TenantSlug};
+pub use name::{GlobalKey, KeyPart, KeyParts, Namespace, NamespacedKey, PartWriter, PartsWriter};
 pub use resolver::{
     Agreement, Membership, MembershipAnswer, Rejection, RejectionReason, Resolution, ResolveInput, Resolver,
     ResolverBuilder, TenantResolver, UnknownHost,

@@ -1,0 +1,4 @@
+//! Tests of the crate from outside; one module per topic.
+
+mod names;
+mod ui;

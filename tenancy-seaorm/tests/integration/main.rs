@@ -1,4 +1,0 @@
-//! What the tenant's connection lets through, and what it keeps out, on real databases.
-
-mod crud;
-mod fixture;
