@@ -1,0 +1,255 @@
+//! [`Policy`]: which tables belong to tenants, which are global, and what else a statement may do.
+
+use std::collections::HashSet;
+
+use sea_orm::{DbBackend, EntityName, EntityTrait, Iden};
+
+use crate::error::{Error, ErrorKind, shown};
+
+/// The SQL dialect of a connection.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Dialect {
+    /// PostgreSQL.
+    Postgres,
+    /// SQLite.
+    Sqlite,
+    /// MySQL and MariaDB.
+    MySql,
+}
+
+impl Dialect {
+    /// Returns the dialect of `backend`.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ErrorKind::Policy`] for a backend that this crate does not know.
+    pub fn of(backend: DbBackend) -> Result<Self, Error> {
+        match backend {
+            DbBackend::Postgres => Ok(Self::Postgres),
+            DbBackend::Sqlite => Ok(Self::Sqlite),
+            DbBackend::MySql => Ok(Self::MySql),
+            _ => Err(Error::new(
+                ErrorKind::Policy,
+                "database backend",
+                "use PostgreSQL, SQLite, MySQL or MariaDB",
+            )),
+        }
+    }
+}
+
+/// What to do with a predicate that may raise an error, when a filter cannot be sure to run before it.
+///
+/// A database may evaluate `WHERE`, `ON` and `HAVING` in any order, and so on another tenant's rows too. A comparison
+/// cannot fail there; a cast, a division or a regular expression can, and the error tells about those rows.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum LeakyPredicates {
+    /// Refuse the statement.
+    #[default]
+    Refuse,
+    /// Evaluate such a predicate under `CASE WHEN <tenant filter> THEN … END`, which fixes the order.
+    ///
+    /// The cost is one more comparison for each row that reaches the predicate, and that no index can serve the fenced
+    /// predicate itself. Predicates beside it keep their indexes.
+    Fence,
+    /// Let them through: row-level security is in force on every owned table and orders them itself.
+    SecondWall,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Rule {
+    Owned { column: String },
+    Global { writable: bool },
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Table {
+    pub(crate) schema: Option<String>,
+    pub(crate) name: String,
+    pub(crate) rule: Rule,
+}
+
+/// Which tables belong to tenants, which are global, and what else a statement may do.
+///
+/// Every table that a statement names must be declared here. What is not declared is refused.
+///
+/// # Examples
+///
+/// ```
+/// use tenancy_seaorm::Policy;
+///
+/// let policy = Policy::builder().owned_table("orders").global_table("countries").build()?;
+/// assert!(Policy::builder().owned_table("orders").global_table("orders").build().is_err());
+/// # let _ = policy;
+/// # Ok::<(), tenancy_seaorm::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Policy {
+    pub(crate) tables: Vec<Table>,
+    pub(crate) functions: HashSet<String>,
+    pub(crate) leaky: LeakyPredicates,
+    pub(crate) tenant_leads_unique_keys: bool,
+    pub(crate) cache_bytes: usize,
+    #[cfg(feature = "broken-on-purpose-for-tests-only")]
+    pub(crate) mutant: Option<crate::Mutant>,
+}
+
+/// Collects what a [`Policy`] says.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct PolicyBuilder {
+    tenant_column: String,
+    /// `None` stands for the tenant column as it is when the policy is built.
+    tables: Vec<(Table, bool)>,
+    policy: Policy,
+}
+
+impl Policy {
+    /// Starts an empty policy, whose tenant column is `tenant_id`.
+    pub fn builder() -> PolicyBuilder {
+        PolicyBuilder {
+            tenant_column: "tenant_id".to_owned(),
+            tables: Vec::new(),
+            policy: Policy {
+                tables: Vec::new(),
+                functions: HashSet::new(),
+                leaky: LeakyPredicates::Refuse,
+                tenant_leads_unique_keys: false,
+                cache_bytes: 4 << 20,
+                #[cfg(feature = "broken-on-purpose-for-tests-only")]
+                mutant: None,
+            },
+        }
+    }
+}
+
+impl PolicyBuilder {
+    /// Sets the name of the tenant column of every table that does not say its own. The default is `tenant_id`.
+    pub fn tenant_column(mut self, name: impl Into<String>) -> Self {
+        self.tenant_column = name.into();
+        self
+    }
+
+    /// Declares that the rows of `entity`'s table belong to tenants, by the policy's tenant column.
+    ///
+    /// The entity need not have a field for that column: it is filled in and filtered either way.
+    pub fn owned<E: EntityTrait>(self, entity: E) -> Self {
+        let (schema, name) = names(&entity);
+        self.table(schema, name, Rule::Owned { column: String::new() })
+    }
+
+    /// Declares that the rows of `entity`'s table belong to tenants, by `column`.
+    pub fn owned_by<E: EntityTrait>(self, entity: E, column: E::Column) -> Self {
+        let (schema, name) = names(&entity);
+        self.table(schema, name, Rule::Owned { column: column.unquoted().to_string() })
+    }
+
+    /// Declares a table or view, such as a junction table without an entity, by name: `orders` or `sales.orders`.
+    pub fn owned_table(self, name: &str) -> Self {
+        let (schema, name) = split(name);
+        self.table(schema, name, Rule::Owned { column: String::new() })
+    }
+
+    /// Declares that `entity`'s table is the same for every tenant: readable by all, written by none.
+    pub fn global<E: EntityTrait>(self, entity: E) -> Self {
+        let (schema, name) = names(&entity);
+        self.table(schema, name, Rule::Global { writable: false })
+    }
+
+    /// Declares a global table or view by name.
+    pub fn global_table(self, name: &str) -> Self {
+        let (schema, name) = split(name);
+        self.table(schema, name, Rule::Global { writable: false })
+    }
+
+    /// Declares that `entity`'s table is the same for every tenant, and that every tenant may write it.
+    pub fn global_writable<E: EntityTrait>(self, entity: E) -> Self {
+        let (schema, name) = names(&entity);
+        self.table(schema, name, Rule::Global { writable: true })
+    }
+
+    /// Allows calls of the function `name`, which the built-in list does not know.
+    ///
+    /// A function sees every tenant's rows. Allow one only if it reads no tenant's table and cannot change the
+    /// session. Its calls count as leaky in predicates.
+    pub fn allow_function(mut self, name: &str) -> Self {
+        self.policy.functions.insert(name.to_ascii_lowercase());
+        self
+    }
+
+    /// Sets what becomes of predicates that may fail on other tenants' rows.
+    pub fn leaky_predicates(mut self, what: LeakyPredicates) -> Self {
+        self.policy.leaky = what;
+        self
+    }
+
+    /// States that every unique key of every owned table contains the tenant column.
+    ///
+    /// This allows upserts that do not name their conflict columns: `ON CONFLICT DO NOTHING`, `ON CONFLICT ON
+    /// CONSTRAINT` and `ON DUPLICATE KEY UPDATE`. They are refused otherwise, because a key that all tenants share
+    /// would let one of them find or change another's row.
+    pub fn unique_keys_include_tenant(mut self) -> Self {
+        self.policy.tenant_leads_unique_keys = true;
+        self
+    }
+
+    /// Sets how many bytes of rewritten statements are kept. The default is 4 MiB.
+    pub fn cache_bytes(mut self, bytes: usize) -> Self {
+        self.policy.cache_bytes = bytes;
+        self
+    }
+
+    /// Breaks the rewriter, so that a test suite can show that it would notice. Never for production.
+    #[cfg(feature = "broken-on-purpose-for-tests-only")]
+    pub fn break_on_purpose(mut self, mutant: crate::Mutant) -> Self {
+        self.policy.mutant = Some(mutant);
+        self
+    }
+
+    /// Checks the declarations.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ErrorKind::Policy`] if a table is declared twice, or if a name is empty.
+    pub fn build(mut self) -> Result<Policy, Error> {
+        let mut seen = HashSet::new();
+        for (mut table, default_column) in self.tables {
+            if default_column && let Rule::Owned { column } = &mut table.rule {
+                column.clone_from(&self.tenant_column);
+            }
+            let columnless = matches!(&table.rule, Rule::Owned { column } if column.is_empty());
+            if table.name.is_empty() || columnless {
+                return Err(Error::new(
+                    ErrorKind::Policy,
+                    "a declaration without a name",
+                    "name the table and its column",
+                ));
+            }
+            let key = (table.schema.as_deref().map(str::to_ascii_lowercase), table.name.to_ascii_lowercase());
+            if !seen.insert(key) {
+                let construct = format!("table {}", shown(&table.name));
+                return Err(Error::new(ErrorKind::Policy, construct, "declare every table once"));
+            }
+            self.policy.tables.push(table);
+        }
+        Ok(self.policy)
+    }
+
+    fn table(mut self, schema: Option<String>, name: String, rule: Rule) -> Self {
+        let default_column = matches!(&rule, Rule::Owned { column } if column.is_empty());
+        self.tables.push((Table { schema, name, rule }, default_column));
+        self
+    }
+}
+
+fn names<E: EntityName>(entity: &E) -> (Option<String>, String) {
+    (entity.schema_name().map(str::to_owned), entity.table_name().to_owned())
+}
+
+fn split(name: &str) -> (Option<String>, String) {
+    match name.split_once('.') {
+        Some((schema, name)) => (Some(schema.to_owned()), name.to_owned()),
+        None => (None, name.to_owned()),
+    }
+}

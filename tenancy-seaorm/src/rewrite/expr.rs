@@ -1,0 +1,260 @@
+//! Expressions: which forms are let through, and which of them may raise an error on a row.
+
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{
+    BinaryOperator as Op, CastKind, DataType, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArguments, UnaryOperator, Value, visit_expressions,
+};
+
+use super::clause::unclear;
+use super::functions;
+use super::plan::dangling_text;
+use super::rules::Rules;
+use crate::error::Error;
+use crate::policy::Dialect;
+
+/// Refuses forms whose reading is not certain, and functions that are not on the allow-list.
+pub(super) fn check(rules: &Rules, expr: &Expr) -> Result<(), Error> {
+    match expr {
+        Expr::Function(function) => functions::check(rules, function),
+        Expr::BinaryOp { op, .. }
+        | Expr::AnyOp { compare_op: op, .. }
+        | Expr::AllOp { compare_op: op, .. } => match op {
+            Op::Custom(_) | Op::PGCustomBinaryOperator(_) | Op::Assignment => {
+                Err(unclear("an operator of its own"))
+            }
+            _ => Ok(()),
+        },
+        Expr::Cast { kind, data_type, format, .. } => {
+            let plain = matches!(kind, CastKind::Cast | CastKind::DoubleColon) && format.is_none();
+            if plain && !catalog_type(data_type) { Ok(()) } else { Err(unclear("a cast of this kind")) }
+        }
+        Expr::TypedString(typed) if catalog_type(&typed.data_type) => Err(unclear("a catalog type")),
+        Expr::CompoundFieldAccess { .. }
+        | Expr::MatchAgainst { .. }
+        | Expr::JsonAccess { .. }
+        | Expr::Struct { .. }
+        | Expr::Named { .. }
+        | Expr::Dictionary(_)
+        | Expr::Map(_)
+        | Expr::OuterJoin(_)
+        | Expr::Prior(_)
+        | Expr::Lambda(_)
+        | Expr::MemberOf(_)
+        | Expr::InUnnest { .. }
+        | Expr::Prefixed { .. } => refuse_unless_plain(rules, expr),
+        Expr::Identifier(ident) if ident.quote_style.is_none() && ident.value.starts_with('@') => {
+            Err(unclear("a session variable"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Array subscripts and slices are PostgreSQL's; everything else in that group belongs to other databases.
+fn refuse_unless_plain(rules: &Rules, expr: &Expr) -> Result<(), Error> {
+    match expr {
+        Expr::CompoundFieldAccess { .. } if rules.dialect == Dialect::Postgres => Ok(()),
+        _ => Err(unclear("an expression of another database")),
+    }
+}
+
+/// `'orders'::regclass` and its kin look into the catalog.
+fn catalog_type(data_type: &DataType) -> bool {
+    const CATALOG: [&str; 11] = [
+        "regclass",
+        "regcollation",
+        "regconfig",
+        "regdictionary",
+        "regnamespace",
+        "regoper",
+        "regoperator",
+        "regproc",
+        "regprocedure",
+        "regrole",
+        "regtype",
+    ];
+    let name = data_type.to_string().to_ascii_lowercase();
+    name.split(|c: char| !c.is_alphanumeric()).any(|word| CATALOG.contains(&word))
+}
+
+/// True if evaluating `expr` may raise an error that depends on a row, and so tell about rows of other tenants.
+pub(super) fn may_raise(rules: &Rules, expr: &Expr) -> bool {
+    !safe(rules, expr) && !constant(expr)
+}
+
+fn safe(rules: &Rules, expr: &Expr) -> bool {
+    let all = |exprs: &[&Expr]| exprs.iter().all(|expr| !may_raise(rules, expr));
+    match expr {
+        Expr::Identifier(_)
+        | Expr::CompoundIdentifier(_)
+        | Expr::Value(_)
+        | Expr::TypedString(_)
+        | Expr::Interval(_) => true,
+        Expr::IsFalse(e)
+        | Expr::IsNotFalse(e)
+        | Expr::IsTrue(e)
+        | Expr::IsNotTrue(e)
+        | Expr::IsNull(e)
+        | Expr::IsNotNull(e)
+        | Expr::IsUnknown(e)
+        | Expr::IsNotUnknown(e)
+        | Expr::Nested(e) => all(&[e]),
+        Expr::Collate { expr, .. } => all(&[expr]),
+        Expr::UnaryOp { op: UnaryOperator::Not | UnaryOperator::Plus, expr } => all(&[expr]),
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => rules.dialect == Dialect::Sqlite && all(&[expr]),
+        Expr::IsDistinctFrom(a, b) | Expr::IsNotDistinctFrom(a, b) => all(&[a, b]),
+        Expr::Between { expr, low, high, .. } => all(&[expr, low, high]),
+        Expr::InList { expr, list, .. } => all(&[expr]) && list.iter().all(|item| !may_raise(rules, item)),
+        Expr::InSubquery { expr, .. } => all(&[expr]),
+        // What stands inside is checked as a query of its own.
+        Expr::Exists { .. } => true,
+        Expr::Tuple(list) => list.iter().all(|item| !may_raise(rules, item)),
+        Expr::BinaryOp { left, op, right } => operator_safe(rules.dialect, op) && all(&[left, right]),
+        Expr::AnyOp { left, compare_op, right, .. } | Expr::AllOp { left, compare_op, right } => {
+            comparison(compare_op) && all(&[left, right])
+        }
+        Expr::Like { expr, pattern, escape_char, any: false, .. }
+        | Expr::ILike { expr, pattern, escape_char, any: false, .. } => {
+            all(&[expr]) && pattern_safe(rules.dialect, pattern, escape_char.as_deref())
+        }
+        Expr::Case { operand, conditions, else_result, .. } => {
+            let parts = operand.as_deref().into_iter().chain(else_result.as_deref());
+            parts
+                .chain(conditions.iter().flat_map(|case| [&case.condition, &case.result]))
+                .all(|e| !may_raise(rules, e))
+        }
+        Expr::Cast { expr, data_type, .. } => cast_safe(rules.dialect, data_type) && all(&[expr]),
+        Expr::Extract { field, expr, .. } => calendar(field) && all(&[expr]),
+        Expr::Trim { expr, trim_what: None, trim_characters: None, .. } => all(&[expr]),
+        Expr::Function(function) => {
+            functions::cannot_raise(rules.dialect, function) && args_safe(rules, function)
+        }
+        _ => false,
+    }
+}
+
+fn args_safe(rules: &Rules, function: &Function) -> bool {
+    let FunctionArguments::List(list) = &function.args else { return true };
+    list.args.iter().all(|arg| match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => !may_raise(rules, expr),
+        FunctionArg::Unnamed(FunctionArgExpr::Wildcard) => true,
+        _ => false,
+    })
+}
+
+fn comparison(op: &Op) -> bool {
+    matches!(op, Op::Eq | Op::NotEq | Op::Lt | Op::LtEq | Op::Gt | Op::GtEq | Op::Spaceship)
+}
+
+fn operator_safe(dialect: Dialect, op: &Op) -> bool {
+    let arithmetic = matches!(
+        op,
+        Op::Plus
+            | Op::Minus
+            | Op::Multiply
+            | Op::Divide
+            | Op::Modulo
+            | Op::StringConcat
+            | Op::BitwiseAnd
+            | Op::BitwiseOr
+    );
+    let json = matches!(
+        op,
+        Op::Arrow
+            | Op::LongArrow
+            | Op::HashArrow
+            | Op::HashLongArrow
+            | Op::AtArrow
+            | Op::ArrowAt
+            | Op::Question
+            | Op::PGOverlap
+    );
+    comparison(op)
+        || matches!(op, Op::And | Op::Or)
+        || (dialect == Dialect::MySql && *op == Op::Xor)
+        || (dialect == Dialect::Sqlite && (arithmetic || *op == Op::Glob))
+        || (dialect == Dialect::Postgres && json)
+}
+
+/// A pattern that ends with a lone escape fails on the rows whose text it matches up to there: it would be an oracle.
+///
+/// Bound patterns are checked when they are bound.
+fn pattern_safe(dialect: Dialect, pattern: &Expr, escape: Option<&Expr>) -> bool {
+    if dialect != Dialect::Postgres {
+        return constant(pattern);
+    }
+    let usual = escape.is_none_or(|escape| matches!(text_of(escape), Some("\\")));
+    let fine = match pattern {
+        Expr::Value(value) if matches!(value.value, Value::Placeholder(_)) => true,
+        other => text_of(other).is_some_and(|text| !dangling_text(text)),
+    };
+    usual && fine
+}
+
+fn text_of(expr: &Expr) -> Option<&str> {
+    let Expr::Value(value) = expr else { return None };
+    if let Value::SingleQuotedString(text) = &value.value { Some(text) } else { None }
+}
+
+fn cast_safe(dialect: Dialect, data_type: &DataType) -> bool {
+    dialect == Dialect::Sqlite
+        || matches!(data_type, DataType::Text | DataType::Varchar(None) | DataType::CharacterVarying(None))
+}
+
+fn calendar(field: &DateTimeField) -> bool {
+    use DateTimeField as F;
+    matches!(
+        field,
+        F::Year
+            | F::Month
+            | F::Day
+            | F::Quarter
+            | F::Week(None)
+            | F::Dow
+            | F::Doy
+            | F::Epoch
+            | F::Isodow
+            | F::Isoyear
+    )
+}
+
+/// True if `expr` reads no row: it raises, or not, whoever's rows there are.
+pub(super) fn constant(expr: &Expr) -> bool {
+    let row = visit_expressions(expr, |part| match part {
+        Expr::Identifier(_)
+        | Expr::CompoundIdentifier(_)
+        | Expr::CompoundFieldAccess { .. }
+        | Expr::Subquery(_)
+        | Expr::Exists { .. }
+        | Expr::InSubquery { .. }
+        | Expr::Wildcard(_)
+        | Expr::QualifiedWildcard(..) => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    row.is_continue()
+}
+
+/// True if `expr` holds a call of an aggregate or window function outside of nested queries.
+pub(super) fn aggregates(expr: &Expr) -> bool {
+    visit_expressions(expr, |part| match part {
+        Expr::Function(function) if function.over.is_some() || functions::aggregate(function) => {
+            ControlFlow::Break(())
+        }
+        _ => ControlFlow::Continue(()),
+    })
+    .is_break()
+}
+
+/// Bound patterns of LIKE, which are to be checked at run time: calls `note` with the position of each.
+pub(super) fn patterns(expr: &Expr, note: &mut impl FnMut(sqlparser::tokenizer::Span)) {
+    let _ = visit_expressions(expr, |part| {
+        if let Expr::Like { pattern, .. } | Expr::ILike { pattern, .. } = part
+            && let Expr::Value(value) = pattern.as_ref()
+            && matches!(value.value, Value::Placeholder(_))
+        {
+            note(value.span);
+        }
+        ControlFlow::<()>::Continue(())
+    });
+}

@@ -1,0 +1,280 @@
+//! FROM: each owned table's filter bubbles up the join tree to where it changes nothing but the rows of that table.
+//!
+//! INNER and CROSS joins and commas let it pass to WHERE. The nullable side of an outer join keeps it in that join's
+//! ON. Where neither is exact (FULL, outer joins with USING or NATURAL, tables inside an aliased join, renamed
+//! columns) the table becomes a derived table that holds this tenant's rows alone.
+
+use sqlparser::ast::{Join, JoinConstraint, JoinOperator, TableAlias, TableFactor, TableWithJoins};
+
+use super::Broken;
+use super::clause::{Segment, items, segments, unclear};
+use super::edit::Piece;
+use super::rules::Found;
+use super::token::Kind;
+use super::walk::Walk;
+use crate::error::Error;
+use crate::policy::Dialect;
+
+/// The filter of one owned table, on its way to its place.
+#[derive(Clone, Debug)]
+pub(super) struct Guard {
+    /// How columns of this relation are qualified.
+    pub(super) qualifier: String,
+    /// The tenant column, quoted.
+    pub(super) column: String,
+    /// The table's name as the statement spells it.
+    pub(super) table: String,
+    /// First and last token of the table's name.
+    name: (usize, usize),
+    aliased: bool,
+    /// Has a sample or an index hint, which a derived table cannot carry.
+    bound_to_place: bool,
+}
+
+impl Guard {
+    pub(super) fn new(qualifier: String, column: String, table: String, name: (usize, usize)) -> Self {
+        Self { qualifier, column, table, name, aliased: false, bound_to_place: true }
+    }
+
+    pub(super) fn condition(&self) -> Piece {
+        Piece::text(format!("{}.{} = ", self.qualifier, self.column)).tenant()
+    }
+}
+
+pub(super) fn conjunction(guards: &[Guard]) -> Piece {
+    let mut piece = Piece::default();
+    for (i, guard) in guards.iter().enumerate() {
+        piece = if i == 0 { piece } else { piece.and(" AND ") }.then(&guard.condition());
+    }
+    piece
+}
+
+impl Walk<'_> {
+    /// Places the filters of a FROM clause whose tokens begin at `first` and end before `end`; returns those that
+    /// belong into WHERE.
+    pub(super) fn place_from(
+        &mut self,
+        from: &[TableWithJoins],
+        first: Option<usize>,
+        end: usize,
+    ) -> Result<Vec<Guard>, Error> {
+        if from.is_empty() {
+            return Ok(Vec::new());
+        }
+        let first = first.ok_or_else(|| unclear("FROM"))?;
+        let items = items(self.toks, first, end);
+        if items.len() != from.len() {
+            return Err(unclear("a list of tables"));
+        }
+        let outer = std::mem::take(&mut self.names);
+        let mut guards = Vec::new();
+        for (tree, (first, end)) in from.iter().zip(items) {
+            guards.extend(self.tree(tree, first, end)?);
+        }
+        self.distinct()?;
+        self.names = outer;
+        Ok(guards)
+    }
+
+    fn tree(&mut self, tree: &TableWithJoins, first: usize, end: usize) -> Result<Vec<Guard>, Error> {
+        let parts = segments(self.toks, first, end)?;
+        if parts.len() != tree.joins.len() + 1 || parts[0].on.is_some() {
+            return Err(unclear("a join without parentheses"));
+        }
+        let mut guards = self.leaf(&tree.relation, parts[0])?;
+        for (join, part) in tree.joins.iter().zip(&parts[1..]) {
+            self.join(join, *part, &mut guards)?;
+        }
+        Ok(guards)
+    }
+
+    fn join(&mut self, join: &Join, part: Segment, left: &mut Vec<Guard>) -> Result<(), Error> {
+        if join.global {
+            return Err(unclear("GLOBAL JOIN"));
+        }
+        let right = self.leaf(&join.relation, part)?;
+        let right = if self.rules.broken(Broken::JoinSide) { Vec::new() } else { right };
+        match &join.join_operator {
+            JoinOperator::Join(on)
+            | JoinOperator::Inner(on)
+            | JoinOperator::CrossJoin(on)
+            | JoinOperator::StraightJoin(on) => {
+                self.constraint(on, part)?;
+                left.extend(right);
+            }
+            JoinOperator::Left(on) | JoinOperator::LeftOuter(on) => self.outer(on, part, right)?,
+            JoinOperator::Right(on) | JoinOperator::RightOuter(on) => {
+                let left_guards = std::mem::replace(left, right);
+                self.outer(on, part, left_guards)?;
+            }
+            JoinOperator::FullOuter(on) => {
+                self.constraint(on, part)?;
+                for guard in left.drain(..).chain(right) {
+                    self.derive(&guard)?;
+                }
+            }
+            _ => return Err(unclear("a join of another database")),
+        }
+        Ok(())
+    }
+
+    /// Keeps the filters of an outer join's nullable side in its ON, or in derived tables if it has none.
+    fn outer(&mut self, on: &JoinConstraint, part: Segment, guards: Vec<Guard>) -> Result<(), Error> {
+        self.constraint(on, part)?;
+        if guards.is_empty() {
+            return Ok(());
+        }
+        let Some(at) = part.on else {
+            return guards.iter().try_for_each(|guard| self.derive(guard));
+        };
+        if part.end <= at + 1 {
+            return Err(unclear("an empty ON"));
+        }
+        self.edits.before(at + 1, Piece::text("("));
+        self.edits.after(part.end - 1, Piece::text(") AND ").then(&conjunction(&guards)));
+        for guard in &guards {
+            self.note(&guard.table, "on");
+        }
+        Ok(())
+    }
+
+    /// The condition in the tree and the one in the text must be of one kind.
+    fn constraint(&self, on: &JoinConstraint, part: Segment) -> Result<(), Error> {
+        let tree = matches!(on, JoinConstraint::On(_));
+        if tree == part.on.is_some() { Ok(()) } else { Err(unclear("a join condition")) }
+    }
+
+    fn leaf(&mut self, factor: &TableFactor, part: Segment) -> Result<Vec<Guard>, Error> {
+        match factor {
+            TableFactor::Table { args: None, .. } => Ok(self.table(factor, part)?.into_iter().collect()),
+            TableFactor::NestedJoin { table_with_joins, alias } => {
+                self.nested_join(table_with_joins, alias.as_ref(), part)
+            }
+            // Their insides are visited as queries and expressions of their own.
+            _ => {
+                self.sources += usize::from(matches!(factor, TableFactor::Derived { .. }));
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    fn nested_join(
+        &mut self,
+        tree: &TableWithJoins,
+        alias: Option<&TableAlias>,
+        part: Segment,
+    ) -> Result<Vec<Guard>, Error> {
+        if !self.toks.is(part.first, Kind::Open) {
+            return Err(unclear("a join without parentheses"));
+        }
+        let guards = self.tree(tree, part.first + 1, self.toks.toks[part.first].mate)?;
+        if alias.is_none() {
+            return Ok(guards);
+        }
+        // The alias hides the tables from everything outside of the parentheses.
+        guards.iter().try_for_each(|guard| self.derive(guard))?;
+        Ok(Vec::new())
+    }
+
+    fn table(&mut self, factor: &TableFactor, part: Segment) -> Result<Option<Guard>, Error> {
+        let TableFactor::Table {
+            name,
+            alias,
+            with_hints,
+            version,
+            with_ordinality,
+            partitions,
+            json_path,
+            sample,
+            index_hints,
+            ..
+        } = factor
+        else {
+            return Err(unclear("a table expression"));
+        };
+        if !with_hints.is_empty()
+            || version.is_some()
+            || *with_ordinality
+            || !partitions.is_empty()
+            || json_path.is_some()
+        {
+            return Err(unclear("a table with options of another database"));
+        }
+        let table = name.to_string();
+        let owned = match self.find(name)? {
+            Found::Cte => return Ok(None),
+            Found::Global { .. } => {
+                self.note(&table, "global");
+                return Ok(None);
+            }
+            Found::Owned(owned) => owned,
+        };
+        let (first, last) = self.name_tokens(name)?;
+        if first != part.first {
+            return Err(unclear("a word before a table's name"));
+        }
+        let own =
+            name.0.last().and_then(|part| part.as_ident()).ok_or_else(|| unclear("a computed table name"))?;
+        let qualifier = self.qualifier(alias.as_ref().map_or(own, |alias| &alias.name))?;
+        let guard = Guard {
+            qualifier,
+            column: owned.quoted.clone(),
+            table,
+            name: (first, last),
+            aliased: alias.is_some(),
+            bound_to_place: sample.is_some() || !index_hints.is_empty(),
+        };
+        self.sources += 1;
+        self.names.push(guard.qualifier.clone());
+        if alias.as_ref().is_some_and(|alias| !alias.columns.is_empty() || alias.at.is_some()) {
+            // Renamed columns could give the tenant column's name to another one.
+            self.derive(&guard)?;
+            return Ok(None);
+        }
+        Ok(Some(guard))
+    }
+
+    pub(super) fn name_tokens(&self, name: &sqlparser::ast::ObjectName) -> Result<(usize, usize), Error> {
+        let end = |part: Option<&sqlparser::ast::ObjectNamePart>| {
+            let ident =
+                part.and_then(|part| part.as_ident()).ok_or_else(|| unclear("a computed table name"))?;
+            self.token(ident.span)
+        };
+        let (first, last) = (end(name.0.first())?, end(name.0.last())?);
+        if last == first + 2 * (name.0.len() - 1) { Ok((first, last)) } else { Err(unclear("a table name")) }
+    }
+
+    /// Puts a derived table, which holds this tenant's rows alone, in a table's place.
+    fn derive(&mut self, guard: &Guard) -> Result<(), Error> {
+        if guard.bound_to_place {
+            return Err(unclear("TABLESAMPLE or an index hint in this kind of join"));
+        }
+        let (first, last) = guard.name;
+        // The last part of the name qualifies it inside; outside, only an alias that is already there does.
+        let own = self.toks.text(last);
+        let inner = Piece::text(format!(" WHERE {own}.{} = ", guard.column)).tenant();
+        let closing = if guard.aliased { ")".to_owned() } else { format!(") AS {own}") };
+        self.edits.before(first, Piece::text("(SELECT * FROM "));
+        self.edits.after(last, inner.and(&closing));
+        self.note(&guard.table, "derived table");
+        Ok(())
+    }
+
+    /// Two relations of one name would make a filter ambiguous, or bind it twice to the first.
+    fn distinct(&self) -> Result<(), Error> {
+        let key = |name: &String| {
+            let plain = name.trim_matches(|c| matches!(c, '"' | '`' | '[' | ']'));
+            if self.rules.dialect == Dialect::Postgres {
+                plain.to_owned()
+            } else {
+                plain.to_ascii_lowercase()
+            }
+        };
+        let mut keys: Vec<_> = self.names.iter().map(key).collect();
+        keys.sort_unstable();
+        if keys.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(unclear("two tables of one name in FROM"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,130 @@
+//! [`Plan`]: what a statement's text becomes, and what to do with its values.
+
+use sea_orm::Value;
+
+use super::Param;
+use super::edit::parameters;
+use crate::error::{Error, ErrorKind};
+use crate::value::TenantValue;
+
+/// The outcome of rewriting one text. It holds no tenant: the same plan serves them all.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) sql: Box<str>,
+    /// How many values the statement itself binds.
+    pub(crate) params: usize,
+    pub(crate) binding: Binding,
+    pub(crate) checks: Box<[Check]>,
+}
+
+/// How the tenant's value joins the others.
+#[derive(Debug)]
+pub(crate) enum Binding {
+    /// Not at all: no guard, or the statement's own value was checked.
+    None,
+    /// At the end.
+    Append,
+    /// At these places of the final list, ascending.
+    At(Box<[usize]>),
+}
+
+/// What must hold of a value that the statement binds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Check {
+    /// The tenant of an inserted row: NULL is filled in, another tenant is refused.
+    Stamp(usize),
+    /// The tenant in an assignment: only the same value may be set again.
+    Same(usize),
+    /// A LIKE pattern: with a dangling escape it would fail on the rows whose text it matches up to there.
+    Pattern(usize),
+}
+
+impl Plan {
+    /// Checks and completes the values of a statement.
+    pub(crate) fn bind(&self, values: &mut Vec<Value>, tenant: &TenantValue) -> Result<(), Error> {
+        if values.len() != self.params {
+            return Err(parameters("the number of bound values", "bind one value for each placeholder"));
+        }
+        for check in &self.checks {
+            check.apply(values, tenant)?;
+        }
+        match &self.binding {
+            Binding::None => {}
+            Binding::Append => values.push(tenant.value().clone()),
+            Binding::At(places) => insert_at(values, places, tenant.value()),
+        }
+        Ok(())
+    }
+
+    /// What the scoped text binds, in order.
+    pub(crate) fn describe(&self) -> Vec<Param> {
+        let mut params: Vec<_> = (1..=self.params).map(Param::Own).collect();
+        match &self.binding {
+            Binding::None => {}
+            Binding::Append => params.push(Param::Tenant),
+            Binding::At(places) => places.iter().for_each(|at| params.insert(*at, Param::Tenant)),
+        }
+        params
+    }
+}
+
+impl Check {
+    fn apply(self, values: &mut [Value], tenant: &TenantValue) -> Result<(), Error> {
+        match self {
+            Self::Stamp(i) if tenant.is_null(&values[i]) => values[i] = tenant.value().clone(),
+            Self::Stamp(i) if !tenant.matches(&values[i]) => {
+                let hint = "leave the tenant column out, or unset: it is filled in";
+                return Err(Error::new(ErrorKind::ForeignTenant, "a row of another tenant", hint));
+            }
+            Self::Same(i) if !tenant.matches(&values[i]) => {
+                return Err(Error::new(
+                    ErrorKind::TenantColumn,
+                    "a change of the tenant column",
+                    "rows do not change tenants",
+                ));
+            }
+            Self::Pattern(i) if dangling(&values[i]) => {
+                let hint = "end the pattern with an even number of backslashes";
+                return Err(Error::new(
+                    ErrorKind::LeakyPredicate,
+                    "a LIKE pattern that ends with an escape",
+                    hint,
+                ));
+            }
+            Self::Stamp(_) | Self::Same(_) | Self::Pattern(_) => {}
+        }
+        Ok(())
+    }
+}
+
+/// Places the tenant's value at ascending places, moving every other value once.
+fn insert_at(values: &mut Vec<Value>, places: &[usize], tenant: &Value) {
+    if let [place] = places {
+        values.insert((*place).min(values.len()), tenant.clone());
+        return;
+    }
+    let mut old = std::mem::take(values).into_iter();
+    values.reserve(old.len() + places.len());
+    for &place in places {
+        while values.len() < place {
+            match old.next() {
+                Some(value) => values.push(value),
+                None => break,
+            }
+        }
+        values.push(tenant.clone());
+    }
+    values.extend(old);
+}
+
+pub(super) fn dangling_text(text: &str) -> bool {
+    text.bytes().rev().take_while(|b| *b == b'\\').count() % 2 == 1
+}
+
+fn dangling(value: &Value) -> bool {
+    match value {
+        Value::String(Some(text)) => dangling_text(text),
+        Value::Char(Some(c)) => *c == '\\',
+        _ => false,
+    }
+}

@@ -1,0 +1,304 @@
+//! The tokens of a statement: where each begins and ends, which parentheses match, and what is too much.
+//!
+//! Every edit is an insertion between two tokens of the original text (or the replacement of one), so literals,
+//! identifiers and operators reach the database byte for byte. White space and comments do not: each becomes one
+//! space. A comment that we and the database would end at different places therefore cannot hide or reveal code.
+
+use sqlparser::dialect::{Dialect, MySqlDialect, PostgreSqlDialect, SQLiteDialect};
+use sqlparser::keywords::Keyword;
+use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer, Whitespace};
+
+use crate::error::{Error, ErrorKind};
+use crate::policy::Dialect as Sql;
+
+/// The longest text that is read, in bytes.
+pub(super) const MAX_BYTES: usize = 1 << 20;
+/// Parentheses, brackets and `CASE`s that may be open at one place.
+pub(super) const MAX_DEPTH: usize = 48;
+/// Operators that may follow one another at one depth; sqlparser's trees lean left, and dropping them recurses.
+pub(super) const MAX_CHAIN: usize = 2_000;
+
+/// What a token is, as far as finding clauses needs it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Kind {
+    /// An unquoted word; `Keyword::NoKeyword` if it is only a name.
+    Word(Keyword),
+    /// A quoted name or a string.
+    Quoted,
+    Placeholder,
+    Number,
+    Open,
+    Close,
+    Comma,
+    Period,
+    Semicolon,
+    Operator,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tok {
+    pub(super) kind: Kind,
+    pub(super) start: usize,
+    pub(super) end: usize,
+    /// For an opening parenthesis the index of its closing one.
+    pub(super) mate: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Tokens<'a> {
+    pub(super) sql: &'a str,
+    pub(super) toks: Vec<Tok>,
+}
+
+impl<'a> Tokens<'a> {
+    /// Reads `sql`, and returns with it the same tokens for the parser, whose "columns" are token numbers: every
+    /// position in the tree is then exact.
+    pub(super) fn read(sql: &'a str, dialect: Sql) -> Result<(Self, Vec<TokenWithSpan>), Error> {
+        if sql.len() > MAX_BYTES {
+            return Err(too_complex("statement text", "send fewer rows or values at a time"));
+        }
+        if sql.contains('\0') {
+            return Err(unparsable("a NUL character"));
+        }
+        let mut raw = Vec::with_capacity(sql.len() / 3 + 8);
+        Tokenizer::new(parser_dialect(dialect), sql)
+            .with_unescape(false)
+            .tokenize_with_location_into_buf(&mut raw)
+            .map_err(|_| unparsable("text that does not split into tokens"))?;
+        let mut tokens = Self { sql, toks: Vec::with_capacity(raw.len()) };
+        let parsed = tokens.place(raw, dialect)?;
+        tokens.match_parentheses()?;
+        tokens.bound_chains()?;
+        tokens.check_seams(dialect)?;
+        Ok((tokens, parsed))
+    }
+
+    fn place(&mut self, raw: Vec<TokenWithSpan>, dialect: Sql) -> Result<Vec<TokenWithSpan>, Error> {
+        let mut cursor = Cursor { sql: self.sql, at: 0, line: 1, column: 1 };
+        let mut parsed = Vec::with_capacity(raw.len() / 2 + 1);
+        for TokenWithSpan { token, span } in raw {
+            let start = cursor.at;
+            cursor.advance(span.end)?;
+            if let Token::Whitespace(space) = &token {
+                check_comment(space, &self.sql[start..cursor.at], dialect)?;
+                continue;
+            }
+            let kind = kind_of(&token, &self.sql[start..cursor.at])?;
+            let here = Location::new(1, self.toks.len() as u64 + 1);
+            self.toks.push(Tok { kind, start, end: cursor.at, mate: usize::MAX });
+            parsed.push(TokenWithSpan { token, span: Span::new(here, here) });
+        }
+        if cursor.at != self.sql.len() {
+            return Err(unparsable("text that does not split into tokens"));
+        }
+        Ok(parsed)
+    }
+
+    fn match_parentheses(&mut self) -> Result<(), Error> {
+        let mut open = Vec::new();
+        let mut cases = 0_usize;
+        for i in 0..self.toks.len() {
+            match self.toks[i].kind {
+                Kind::Open => open.push(i),
+                Kind::Close => {
+                    let mate = open.pop().ok_or_else(|| unparsable("an unmatched closing parenthesis"))?;
+                    if closing(self.text(mate)) != self.text(i) {
+                        return Err(unparsable("parentheses of different kinds"));
+                    }
+                    self.toks[mate].mate = i;
+                }
+                Kind::Word(Keyword::CASE) => cases += 1,
+                Kind::Word(Keyword::END) => cases = cases.saturating_sub(1),
+                _ => {}
+            }
+            if open.len() + cases > MAX_DEPTH {
+                return Err(too_complex("nesting", "flatten the statement"));
+            }
+        }
+        if open.is_empty() { Ok(()) } else { Err(unparsable("an unmatched opening parenthesis")) }
+    }
+
+    /// Long lists are fine (they are vectors in the tree); long chains of operators are not.
+    fn bound_chains(&self) -> Result<(), Error> {
+        let (mut outer, mut chain) = (Vec::new(), 0_usize);
+        for tok in &self.toks {
+            match tok.kind {
+                Kind::Open => outer.push(std::mem::take(&mut chain)),
+                Kind::Close => chain = outer.pop().unwrap_or_default(),
+                Kind::Comma => chain = 0,
+                Kind::Operator | Kind::Word(_) => chain += 1,
+                _ => {}
+            }
+            if chain > MAX_CHAIN {
+                return Err(too_complex("a chain of operators", "use IN (…) or several statements"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Two tokens without white space between them must not be one token, or a comment, to the database.
+    fn check_seams(&self, dialect: Sql) -> Result<(), Error> {
+        for (i, tok) in self.toks.iter().enumerate() {
+            let text = &self.sql[tok.start..tok.end];
+            if tok.kind == Kind::Operator
+                && (text.contains("--") || text.contains("/*") || text.contains('\\'))
+            {
+                return Err(unparsable("an operator that could begin a comment"));
+            }
+            let Some(next) = self.toks.get(i + 1) else { break };
+            if tok.end != next.start {
+                continue;
+            }
+            let after = &self.sql[next.start..next.end];
+            let word = |kind| matches!(kind, Kind::Word(_) | Kind::Number | Kind::Placeholder);
+            let bare_question = after == "?" || text == "?";
+            let glued = (word(tok.kind) && (word(next.kind) || next.kind == Kind::Quoted) && !bare_question)
+                || (tok.kind == Kind::Quoted
+                    && (next.kind == Kind::Quoted || word(next.kind) && !bare_question));
+            let comment = (text.ends_with('-') && after.starts_with('-'))
+                || (text.ends_with('/') && after.starts_with('*'))
+                || (dialect == Sql::MySql && after.starts_with('#'));
+            let unicode = text.eq_ignore_ascii_case("u") && after == "&";
+            if glued || comment || unicode {
+                return Err(unparsable("tokens without a space between them"));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn text(&self, i: usize) -> &'a str {
+        self.toks.get(i).map_or("", |tok| &self.sql[tok.start..tok.end])
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.toks.len()
+    }
+
+    /// The keyword at `i`; none for quoted names, and for words that a period or `AS` before them makes a name.
+    pub(super) fn keyword(&self, i: usize) -> Option<Keyword> {
+        let Kind::Word(keyword) = self.toks.get(i)?.kind else { return None };
+        if keyword == Keyword::NoKeyword {
+            return None;
+        }
+        let named = i > 0 && matches!(self.toks[i - 1].kind, Kind::Period | Kind::Word(Keyword::AS));
+        (!named).then_some(keyword)
+    }
+
+    pub(super) fn is(&self, i: usize, kind: Kind) -> bool {
+        self.toks.get(i).is_some_and(|tok| tok.kind == kind)
+    }
+
+    /// The token after `i` at the same depth: past the mate of an opening parenthesis.
+    pub(super) fn next(&self, i: usize) -> usize {
+        if self.is(i, Kind::Open) { self.toks[i].mate + 1 } else { i + 1 }
+    }
+}
+
+/// Walks the text along the tokenizer's lines and columns, to learn byte positions.
+struct Cursor<'a> {
+    sql: &'a str,
+    at: usize,
+    line: u64,
+    column: u64,
+}
+
+impl Cursor<'_> {
+    fn advance(&mut self, to: Location) -> Result<(), Error> {
+        while (self.line, self.column) < (to.line, to.column) {
+            let next = self.sql[self.at..].chars().next();
+            let Some(c) = next else { return Err(unparsable("text that does not split into tokens")) };
+            self.at += c.len_utf8();
+            if c == '\n' {
+                (self.line, self.column) = (self.line + 1, 1);
+            } else {
+                self.column += 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn kind_of(token: &Token, text: &str) -> Result<Kind, Error> {
+    Ok(match token {
+        Token::Word(word) if word.quote_style.is_none() => Kind::Word(word.keyword),
+        Token::Word(_) => Kind::Quoted,
+        Token::Placeholder(_) => Kind::Placeholder,
+        Token::Number(..) => Kind::Number,
+        Token::LParen | Token::LBracket | Token::LBrace => Kind::Open,
+        Token::RParen | Token::RBracket | Token::RBrace => Kind::Close,
+        Token::Comma => Kind::Comma,
+        Token::Period => Kind::Period,
+        Token::SemiColon => Kind::Semicolon,
+        Token::CustomBinaryOperator(_) | Token::Backslash | Token::AtSign | Token::Char(_) => {
+            return Err(unparsable("an operator of its own"));
+        }
+        Token::DollarQuotedString(_) if !text.is_ascii() => return Err(unparsable("a dollar-quoted string")),
+        Token::SingleQuotedString(_)
+        | Token::DoubleQuotedString(_)
+        | Token::DollarQuotedString(_)
+        | Token::SingleQuotedByteStringLiteral(_)
+        | Token::NationalStringLiteral(_)
+        | Token::EscapedStringLiteral(_)
+        | Token::UnicodeStringLiteral(_)
+        | Token::HexStringLiteral(_) => Kind::Quoted,
+        Token::TripleSingleQuotedString(_)
+        | Token::TripleDoubleQuotedString(_)
+        | Token::DoubleQuotedByteStringLiteral(_)
+        | Token::TripleSingleQuotedByteStringLiteral(_)
+        | Token::TripleDoubleQuotedByteStringLiteral(_)
+        | Token::SingleQuotedRawStringLiteral(_)
+        | Token::DoubleQuotedRawStringLiteral(_)
+        | Token::TripleSingleQuotedRawStringLiteral(_)
+        | Token::TripleDoubleQuotedRawStringLiteral(_)
+        | Token::QuoteDelimitedStringLiteral(_)
+        | Token::NationalQuoteDelimitedStringLiteral(_) => {
+            return Err(unparsable("a foreign kind of string"));
+        }
+        _ => Kind::Operator,
+    })
+}
+
+/// MySQL runs `/*! … */`, and starts a `--` comment only before white space.
+fn check_comment(space: &Whitespace, text: &str, dialect: Sql) -> Result<(), Error> {
+    let refused = match space {
+        Whitespace::MultiLineComment(_) => text.starts_with("/*!") || text.starts_with("/*M!"),
+        Whitespace::SingleLineComment { prefix, comment } if dialect == Sql::MySql => {
+            prefix == "--" && !comment.is_empty() && !comment.starts_with(|c: char| c.is_ascii_whitespace())
+        }
+        Whitespace::Space | Whitespace::Tab | Whitespace::Newline => !text.is_ascii(),
+        Whitespace::SingleLineComment { .. } => false,
+    };
+    if refused {
+        Err(unparsable("a comment or space that the database may read differently"))
+    } else {
+        Ok(())
+    }
+}
+
+fn closing(open: &str) -> &'static str {
+    match open {
+        "(" => ")",
+        "[" => "]",
+        _ => "}",
+    }
+}
+
+pub(super) fn parser_dialect(dialect: Sql) -> &'static dyn Dialect {
+    match dialect {
+        Sql::Postgres => &PostgreSqlDialect {},
+        Sql::Sqlite => &SQLiteDialect {},
+        Sql::MySql => &MySqlDialect {},
+    }
+}
+
+pub(super) fn unparsable(what: &'static str) -> Error {
+    Error::new(
+        ErrorKind::Unparsable,
+        what,
+        "the statement was not understood; write it in plain SQL of this database",
+    )
+}
+
+fn too_complex(what: &'static str, way_out: &'static str) -> Error {
+    Error::new(ErrorKind::TooComplex, what, way_out)
+}

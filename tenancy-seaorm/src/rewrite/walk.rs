@@ -1,0 +1,412 @@
+//! The walk over a statement's tree that finds every relation and decides where its filter goes.
+//!
+//! The visitor is derived from the tree's types, so it reaches every nested query wherever it stands, in syntax that
+//! did not exist when this was written too. What is reached is on an allow-list, or it is refused.
+
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{
+    Cte, Expr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectFlavor, SetExpr, Statement,
+    TableFactor, Visit, Visitor, With,
+};
+use sqlparser::tokenizer::Span;
+
+use super::Broken;
+use super::clause::{Clauses, from_end, unclear};
+use super::edit::{Edits, Piece};
+use super::from::{Guard, conjunction};
+use super::plan::Check;
+use super::rules::{Found, Rules};
+use super::token::{Kind, Tokens};
+use crate::error::{Error, shown};
+use crate::policy::Dialect;
+
+/// Everything known while a statement is read.
+#[derive(Debug)]
+pub(super) struct Walk<'a> {
+    pub(super) rules: &'a Rules,
+    pub(super) toks: &'a Tokens<'a>,
+    pub(super) edits: Edits,
+    pub(super) checks: Vec<Check>,
+    frames: Vec<Frame>,
+    /// Where each relation that has been placed stands in memory: the census.
+    placed: Vec<usize>,
+    pub(super) notes: Option<Vec<Note>>,
+    /// How columns of the relations of the FROM clause at hand are qualified.
+    pub(super) names: Vec<String>,
+    /// Owned tables, derived tables and common table expressions met so far: sources of tenants' rows.
+    pub(super) sources: usize,
+    in_insert: bool,
+    /// The RETURNING keyword of the write at hand.
+    returning: Option<usize>,
+}
+
+/// Where one condition went, for people to read.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Note {
+    /// The table as the statement names it.
+    pub table: String,
+    /// `where`, `on`, `derived table`, `insert`, `on conflict`, `fence`, or `global`.
+    pub place: &'static str,
+}
+
+/// One query that is being visited, and the common table expressions that it defines.
+#[derive(Debug)]
+struct Frame {
+    ctes: Vec<(String, usize)>,
+    recursive: bool,
+    /// The common table expression that is being visited; all are visible once none is.
+    inside: Option<usize>,
+    ordered: bool,
+    limited: bool,
+    locked: bool,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(rules: &'a Rules, toks: &'a Tokens<'a>, explain: bool) -> Self {
+        Self {
+            rules,
+            toks,
+            edits: Edits::default(),
+            checks: Vec::new(),
+            frames: Vec::new(),
+            placed: Vec::new(),
+            notes: explain.then(Vec::new),
+            names: Vec::new(),
+            sources: 0,
+            in_insert: false,
+            returning: None,
+        }
+    }
+
+    pub(super) fn statement(&mut self, statement: &Statement) -> Result<(), Error> {
+        match statement.visit(self) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(error) => Err(error),
+        }
+    }
+
+    /// The token that an identifier is.
+    pub(super) fn token(&self, span: Span) -> Result<usize, Error> {
+        let token = span.start.column.checked_sub(1).map(|i| i as usize).filter(|i| *i < self.toks.len());
+        match token {
+            Some(i) if span.start.line == 1 => Ok(i),
+            _ => Err(unclear("a construct without a position")),
+        }
+    }
+
+    /// Decides what a relation is, and counts it in the census.
+    pub(super) fn find(&mut self, name: &ObjectName) -> Result<Found<'a>, Error> {
+        self.placed.push(std::ptr::from_ref(name) as usize);
+        let rules = self.rules;
+        let mut parts = Vec::with_capacity(2);
+        for part in &name.0 {
+            let ObjectNamePart::Identifier(ident) = part else {
+                return Err(unclear("a computed table name"));
+            };
+            parts.push(rules.fold(ident)?);
+        }
+        if let [single] = &parts[..]
+            && self.is_cte(single)?
+        {
+            self.sources += 1;
+            return Ok(Found::Cte);
+        }
+        rules.lookup(&parts)
+    }
+
+    /// Decides what the target of INSERT, UPDATE or DELETE is; that is never a common table expression.
+    pub(super) fn find_target(&mut self, name: &ObjectName) -> Result<Found<'a>, Error> {
+        match self.find(name)? {
+            Found::Cte => Err(unclear("a write to a common table expression")),
+            found => Ok(found),
+        }
+    }
+
+    /// Counts a name in the census that is not a table.
+    pub(super) fn placed(&mut self, name: &ObjectName) {
+        self.placed.push(std::ptr::from_ref(name) as usize);
+    }
+
+    /// Common table expressions see their earlier siblings, and all siblings if they are RECURSIVE.
+    ///
+    /// In SQLite they see all siblings either way; a reference that would mean a table elsewhere is refused there.
+    fn is_cte(&self, name: &str) -> Result<bool, Error> {
+        for frame in &self.frames {
+            let Some(i) = frame.ctes.iter().position(|(cte, _)| cte == name) else { continue };
+            let later = !frame.recursive && frame.inside.is_some_and(|current| i >= current);
+            if later && self.rules.dialect == Dialect::Sqlite {
+                return Err(unclear("a common table expression that is used before it is defined"));
+            }
+            if !later {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    pub(super) fn note(&mut self, table: &str, place: &'static str) {
+        if let Some(notes) = &mut self.notes {
+            notes.push(Note { table: shown(table), place });
+        }
+    }
+
+    /// True inside a query that another one reads from.
+    pub(super) fn nested(&self) -> bool {
+        self.frames.len() > 1
+    }
+
+    pub(super) fn set_returning(&mut self, at: Option<usize>) {
+        self.returning = at;
+    }
+
+    fn enter(&mut self, query: &Query) -> Result<(), Error> {
+        let Query {
+            with,
+            body,
+            order_by,
+            limit_clause,
+            fetch,
+            locks,
+            for_clause,
+            settings,
+            format_clause,
+            pipe_operators,
+        } = query;
+        if for_clause.is_some() || settings.is_some() || format_clause.is_some() || !pipe_operators.is_empty()
+        {
+            return Err(unclear("a clause of another database"));
+        }
+        if matches!(**body, SetExpr::Table(_)) {
+            return Err(unclear("TABLE"));
+        }
+        let address = std::ptr::from_ref(query) as usize;
+        if let Some(parent) = self.frames.last_mut()
+            && let Some(i) = parent.ctes.iter().position(|(_, cte)| *cte == address)
+        {
+            parent.inside = Some(i);
+        }
+        let ctes = with.as_ref().map(|with| self.ctes(with)).transpose()?.unwrap_or_default();
+        self.frames.push(Frame {
+            ctes,
+            recursive: with.as_ref().is_some_and(|with| with.recursive),
+            inside: None,
+            ordered: order_by.is_some(),
+            limited: limit_clause.is_some() || fetch.is_some(),
+            locked: !locks.is_empty(),
+        });
+        Ok(())
+    }
+
+    fn ctes(&self, with: &With) -> Result<Vec<(String, usize)>, Error> {
+        let mut ctes: Vec<(String, usize)> = Vec::with_capacity(with.cte_tables.len());
+        for Cte { alias, query, from, .. } in &with.cte_tables {
+            let name = self.rules.fold(&alias.name)?;
+            let taken = ctes.iter().any(|(other, _)| *other == name);
+            let shadows = self.rules.dialect == Dialect::MySql && self.rules.knows_any_case(&name);
+            if from.is_some() || taken || shadows {
+                return Err(unclear("the name of a common table expression"));
+            }
+            ctes.push((name, std::ptr::from_ref(query.as_ref()) as usize));
+        }
+        Ok(ctes)
+    }
+
+    fn leave(&mut self, query: &Query) {
+        self.frames.pop();
+        let address = std::ptr::from_ref(query) as usize;
+        if let Some(parent) = self.frames.last_mut()
+            && let Some(i) = parent.inside
+            && parent.ctes[i].1 == address
+        {
+            parent.inside = None;
+        }
+    }
+
+    fn select(&mut self, select: &Select) -> Result<(), Error> {
+        plain_select(select)?;
+        let start = self.token(select.select_token.0.span)?;
+        let clauses = Clauses::scan(self.toks, start, self.rules.dialect)?;
+        self.agree(select, &clauses)?;
+        let before = self.sources;
+        let mut guards =
+            self.place_from(&select.from, clauses.from.map(|from| from + 1), from_end(&clauses))?;
+        if self.sources > before {
+            self.refuse_leaks(select)?;
+        }
+        if self.skipped(start) {
+            guards.clear();
+        }
+        self.guard_where(clauses.wher, clauses.tail, &guards)
+    }
+
+    /// What the rewriters that are broken on purpose leave out.
+    fn skipped(&self, start: usize) -> bool {
+        let in_cte = self.frames.iter().any(|frame| frame.inside.is_some());
+        (self.rules.broken(Broken::Cte) && in_cte)
+            || (self.rules.broken(Broken::Subquery) && self.frames.len() > 1 && !in_cte)
+            || (self.rules.broken(Broken::Returning)
+                && self.returning.is_some_and(|returning| start > returning))
+            || self.rules.broken(Broken::NoFilter)
+    }
+
+    /// The tree and the scan must know the same clauses; otherwise a keyword was used as a name.
+    fn agree(&self, select: &Select, clauses: &Clauses) -> Result<(), Error> {
+        let frame = self.frames.last().ok_or_else(|| unclear("a SELECT outside of a query"))?;
+        let grouped = match &select.group_by {
+            sqlparser::ast::GroupByExpr::All(_) => true,
+            sqlparser::ast::GroupByExpr::Expressions(list, modifiers) => {
+                !list.is_empty() || !modifiers.is_empty()
+            }
+        };
+        Clauses::agree("FROM", !select.from.is_empty(), clauses.from.is_some())?;
+        Clauses::agree("WHERE", select.selection.is_some(), clauses.wher.is_some())?;
+        Clauses::agree("GROUP BY", grouped, clauses.group.is_some())?;
+        Clauses::agree("HAVING", select.having.is_some(), clauses.having.is_some())?;
+        Clauses::agree("WINDOW", !select.named_window.is_empty(), clauses.window)?;
+        let stray = (clauses.order && !frame.ordered)
+            || (clauses.limit && !frame.limited)
+            || (clauses.lock && !frame.locked)
+            || (clauses.returning.is_some() && !self.in_insert)
+            || clauses.set.is_some();
+        if stray || clauses.from.is_some_and(|from| from > from_end(clauses)) {
+            return Err(unclear("a clause keyword used as a name"));
+        }
+        if clauses.wher.is_some_and(|wher| wher > clauses.tail) {
+            return Err(unclear("a clause out of order"));
+        }
+        Ok(())
+    }
+
+    fn check_statement(&mut self, statement: &Statement) -> Result<(), Error> {
+        match statement {
+            Statement::Query(_) => Ok(()),
+            Statement::Insert(insert) => {
+                self.in_insert = true;
+                self.insert(insert)
+            }
+            Statement::Update(update) => self.update(update),
+            Statement::Delete(delete) => self.delete(delete),
+            other => Err(super::refuse::statement(other)),
+        }
+    }
+
+    fn census(&mut self, relation: &ObjectName) -> Result<(), Error> {
+        let address = std::ptr::from_ref(relation) as usize;
+        if self.placed.contains(&address) { Ok(()) } else { Err(unclear("a table in an unexpected place")) }
+    }
+
+    fn check_factor(&mut self, factor: &TableFactor) -> Result<(), Error> {
+        match factor {
+            TableFactor::Table { name, args: Some(_), .. } => {
+                self.placed(name);
+                super::functions::table_function(self.rules, name)
+            }
+            TableFactor::Function { name, .. } => super::functions::table_function(self.rules, name),
+            TableFactor::Derived { sample, .. } if sample.is_some() => Err(unclear("TABLESAMPLE of a query")),
+            TableFactor::Table { .. }
+            | TableFactor::Derived { .. }
+            | TableFactor::NestedJoin { .. }
+            | TableFactor::UNNEST { .. } => Ok(()),
+            _ => Err(unclear("a table expression")),
+        }
+    }
+
+    /// Adds `guards` to the WHERE clause at `wher`, which ends before `tail`, or makes one there.
+    pub(super) fn guard_where(
+        &mut self,
+        wher: Option<usize>,
+        tail: usize,
+        guards: &[Guard],
+    ) -> Result<(), Error> {
+        if guards.is_empty() {
+            return Ok(());
+        }
+        let piece = conjunction(guards);
+        if tail == 0 || wher.is_some_and(|wher| tail <= wher + 1) {
+            return Err(unclear("an empty clause"));
+        }
+        match wher {
+            Some(_) if self.rules.broken(Broken::OrPrecedence) => {
+                self.edits.after(tail - 1, Piece::text(" AND ").then(&piece));
+            }
+            Some(wher) => {
+                self.edits.before(wher + 1, Piece::text("("));
+                self.edits.after(tail - 1, Piece::text(") AND ").then(&piece));
+            }
+            None => self.edits.after(tail - 1, Piece::text(" WHERE ").then(&piece)),
+        }
+        for guard in guards {
+            self.note(&guard.table, "where");
+        }
+        Ok(())
+    }
+
+    /// The token of an alias or name, as the database is to see it again.
+    pub(super) fn qualifier(&self, ident: &Ident) -> Result<String, Error> {
+        let token = self.token(ident.span)?;
+        let text = self.toks.text(token);
+        let usable =
+            matches!(self.toks.toks[token].kind, Kind::Word(_) | Kind::Quoted) && !text.starts_with('\'');
+        if usable { Ok(text.to_owned()) } else { Err(unclear("an alias")) }
+    }
+}
+
+/// Refuses what SELECT has in other databases only.
+fn plain_select(select: &Select) -> Result<(), Error> {
+    let foreign = select.top.is_some()
+        || select.exclude.is_some()
+        || select.into.is_some()
+        || !select.lateral_views.is_empty()
+        || select.prewhere.is_some()
+        || !select.connect_by.is_empty()
+        || !select.cluster_by.is_empty()
+        || !select.distribute_by.is_empty()
+        || !select.sort_by.is_empty()
+        || select.qualify.is_some()
+        || select.value_table_mode.is_some()
+        || select.flavor != SelectFlavor::Standard
+        || select.select_modifiers.as_ref().is_some_and(|modifiers| modifiers.sql_calc_found_rows);
+    if foreign { Err(unclear("SELECT with a clause of another database, or SELECT INTO")) } else { Ok(()) }
+}
+
+fn flow(result: Result<(), Error>) -> ControlFlow<Error> {
+    match result {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => ControlFlow::Break(error),
+    }
+}
+
+impl Visitor for Walk<'_> {
+    type Break = Error;
+
+    fn pre_visit_statement(&mut self, statement: &Statement) -> ControlFlow<Error> {
+        flow(self.check_statement(statement))
+    }
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Error> {
+        flow(self.enter(query))
+    }
+
+    fn post_visit_query(&mut self, query: &Query) -> ControlFlow<Error> {
+        self.leave(query);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Error> {
+        flow(self.select(select))
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Error> {
+        flow(self.check_factor(factor))
+    }
+
+    fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<Error> {
+        flow(self.census(relation))
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Error> {
+        flow(super::expr::check(self.rules, expr))
+    }
+}

@@ -1,0 +1,58 @@
+//! The tenant as a bound value.
+
+use sea_orm::Value;
+use tenancy_core::{TenantContext, TenantIdRef};
+
+/// A tenant's id in its one canonical form as a bound value.
+///
+/// Made from a [`TenantContext`] alone. Values that a statement binds for its tenant column are compared with it by
+/// meaning: `Int(1)` and `BigInt(1)` are the same tenant.
+#[derive(Clone, Debug)]
+pub struct TenantValue(Value);
+
+impl TenantValue {
+    /// Returns the value that denotes `context`'s tenant.
+    pub fn of(context: &TenantContext) -> Self {
+        Self(match context.id().as_ref() {
+            TenantIdRef::Integer(id) => Value::BigInt(Some(id)),
+            TenantIdRef::Uuid(id) => Value::Uuid(Some(id)),
+            TenantIdRef::Text(id) => Value::String(Some(id.to_owned())),
+        })
+    }
+
+    /// Returns the value as sea-orm binds it.
+    pub fn value(&self) -> &Value {
+        &self.0
+    }
+
+    pub(crate) fn is_null(&self, value: &Value) -> bool {
+        *value == value.as_null()
+    }
+
+    /// True if `value` denotes this tenant; false for NULL and for every type that cannot.
+    pub(crate) fn matches(&self, value: &Value) -> bool {
+        match &self.0 {
+            Value::BigInt(Some(id)) => integer(value) == Some(i128::from(*id)),
+            Value::Uuid(Some(id)) => match value {
+                Value::Uuid(Some(other)) => id == other,
+                _ => false,
+            },
+            Value::String(Some(id)) => matches!(value, Value::String(Some(other)) if id == other),
+            _ => false,
+        }
+    }
+}
+
+fn integer(value: &Value) -> Option<i128> {
+    match value {
+        Value::TinyInt(v) => v.map(i128::from),
+        Value::SmallInt(v) => v.map(i128::from),
+        Value::Int(v) => v.map(i128::from),
+        Value::BigInt(v) => v.map(i128::from),
+        Value::TinyUnsigned(v) => v.map(i128::from),
+        Value::SmallUnsigned(v) => v.map(i128::from),
+        Value::Unsigned(v) => v.map(i128::from),
+        Value::BigUnsigned(v) => v.map(i128::from),
+        _ => None,
+    }
+}

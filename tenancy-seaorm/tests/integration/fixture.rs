@@ -1,0 +1,206 @@
+//! A shop of several tenants whose ids overlap, on SQLite and PostgreSQL.
+#![allow(unreachable_pub, reason = "the entity macros make public items, and a test binary exports nothing")]
+
+use std::sync::Arc;
+
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr};
+use tenancy_core::{Tenant, TenantContext, TenantId};
+use tenancy_seaorm::{Policy, PolicyBuilder, Tenancy};
+
+pub mod customer {
+    use sea_orm::entity::prelude::*;
+
+    /// An entity that does not know its tenant column.
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "customers")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: i32,
+        pub name: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {
+        #[sea_orm(has_many = "super::order::Entity")]
+        Orders,
+    }
+
+    impl Related<super::order::Entity> for Entity {
+        fn to() -> RelationDef {
+            Relation::Orders.def()
+        }
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub mod order {
+    use sea_orm::entity::prelude::*;
+
+    /// An entity that has its tenant column.
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "orders")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: i32,
+        pub tenant_id: Option<i64>,
+        pub customer_id: i32,
+        pub total: i32,
+        pub note: Option<String>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {
+        #[sea_orm(
+            belongs_to = "super::customer::Entity",
+            from = "Column::CustomerId",
+            to = "super::customer::Column::Id"
+        )]
+        Customer,
+    }
+
+    impl Related<super::customer::Entity> for Entity {
+        fn to() -> RelationDef {
+            Relation::Customer.def()
+        }
+    }
+
+    impl Related<super::tag::Entity> for Entity {
+        fn to() -> RelationDef {
+            super::order_tag::Relation::Tag.def()
+        }
+
+        fn via() -> Option<RelationDef> {
+            Some(super::order_tag::Relation::Order.def().rev())
+        }
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub mod tag {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "tags")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: i32,
+        pub name: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl Related<super::order::Entity> for Entity {
+        fn to() -> RelationDef {
+            super::order_tag::Relation::Order.def()
+        }
+
+        fn via() -> Option<RelationDef> {
+            Some(super::order_tag::Relation::Tag.def().rev())
+        }
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub mod order_tag {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "order_tags")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub order_id: i32,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub tag_id: i32,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {
+        #[sea_orm(
+            belongs_to = "super::order::Entity",
+            from = "Column::OrderId",
+            to = "super::order::Column::Id"
+        )]
+        Order,
+        #[sea_orm(belongs_to = "super::tag::Entity", from = "Column::TagId", to = "super::tag::Column::Id")]
+        Tag,
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub mod country {
+    use sea_orm::entity::prelude::*;
+
+    /// The same for every tenant.
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "countries")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub code: String,
+        pub name: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// The tables. Ids overlap between tenants, and every key contains the tenant.
+const SCHEMA: &[&str] = &[
+    "CREATE TABLE customers (tenant_id BIGINT NOT NULL, id INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY KEY (tenant_id, id))",
+    "CREATE TABLE orders (tenant_id BIGINT NOT NULL, id INTEGER NOT NULL, customer_id INTEGER NOT NULL, total INTEGER NOT NULL,
+        note TEXT, PRIMARY KEY (tenant_id, id), FOREIGN KEY (tenant_id, customer_id) REFERENCES customers (tenant_id, id))",
+    "CREATE TABLE tags (tenant_id BIGINT NOT NULL, id INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY KEY (tenant_id, id))",
+    "CREATE TABLE order_tags (tenant_id BIGINT NOT NULL, order_id INTEGER NOT NULL, tag_id INTEGER NOT NULL,
+        PRIMARY KEY (tenant_id, order_id, tag_id))",
+    "CREATE TABLE countries (code TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL)",
+];
+
+/// Every row of a tenant is told apart by its texts, `a…` or `b…`; ids and amounts are the same for both.
+const ROWS: &[&str] = &[
+    "INSERT INTO customers VALUES (1, 1, 'a-ann'), (1, 2, 'a-bob'), (2, 1, 'b-ann'), (2, 3, 'b-cid')",
+    "INSERT INTO orders VALUES (1, 1, 1, 10, 'a-one'), (1, 2, 1, 20, 'a-two'), (2, 1, 1, 10, 'b-one'), (2, 3, 3, 30, 'b-three')",
+    "INSERT INTO tags VALUES (1, 1, 'a-red'), (2, 1, 'b-red'), (2, 2, 'b-blue')",
+    "INSERT INTO order_tags VALUES (1, 1, 1), (2, 1, 1), (2, 1, 2)",
+    "INSERT INTO countries VALUES ('at', 'Austria'), ('de', 'Germany')",
+];
+
+pub fn policy() -> PolicyBuilder {
+    Policy::builder()
+        .owned(customer::Entity)
+        .owned_by(order::Entity, order::Column::TenantId)
+        .owned(tag::Entity)
+        .owned_table("order_tags")
+        .global(country::Entity)
+}
+
+/// The context of one of the shop's tenants: `1` is a, `2` is b, `3` has no rows.
+pub fn context(id: i64) -> TenantContext {
+    TenantContext::assertion(tenant(id), "a test").expect("the tenant is active")
+}
+
+pub fn tenant(id: i64) -> Arc<Tenant> {
+    let slug = format!("tenant-{id}").parse().expect("a slug");
+    Tenant::builder(TenantId::integer(id).expect("an id"), slug).build().expect("a tenant")
+}
+
+/// A database of its own in memory, with the shop's rows, under `policy`.
+pub async fn sqlite(policy: PolicyBuilder) -> Tenancy {
+    let mut options = ConnectOptions::new("sqlite::memory:");
+    options.max_connections(1).sqlx_logging(false);
+    let db = Database::connect(options).await.expect("SQLite opens");
+    fill(&db).await.expect("the shop's rows fit");
+    Tenancy::new(db, policy.build().expect("a policy")).expect("a tenancy")
+}
+
+async fn fill(db: &DatabaseConnection) -> Result<(), DbErr> {
+    for statement in SCHEMA.iter().chain(ROWS) {
+        db.execute_unprepared(statement).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,4 @@
+//! What the tenant's connection lets through, and what it keeps out, on real databases.
+
+mod crud;
+mod fixture;
