@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 /// What went wrong, as a closed question a program can ask.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
@@ -36,11 +37,13 @@ pub enum ErrorKind {
 ///
 /// The message says which rule was broken. It never repeats the offending value and never names a tenant, so it
 /// can be shown to a caller.
-#[derive(Debug)]
+///
+/// A clone shares the source: those who wait for one load all get its error.
+#[derive(Clone, Debug)]
 pub struct Error {
     kind: ErrorKind,
     reason: Cow<'static, str>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
@@ -63,7 +66,7 @@ impl Error {
         Self {
             kind: ErrorKind::CatalogUnavailable,
             reason: Cow::Borrowed("tenant catalog did not answer"),
-            source: Some(source.into()),
+            source: Some(Arc::from(source.into())),
         }
     }
 

@@ -47,7 +47,10 @@ mod scope;
 mod strategy;
 mod tenant;
 
-pub use catalog::{BoxFuture, Lookup, MemoryCatalog, MemoryCatalogBuilder, TenantCatalog};
+pub use catalog::{
+    BoxFuture, CacheStats, CachedCatalog, CachedCatalogBuilder, Clock, Lookup, ManualClock, MemoryCatalog,
+    MemoryCatalogBuilder, MonotonicClock, TenantCatalog,
+};
 pub use context::{Provenance, TenantContext};
 pub use error::{Error, ErrorKind};
 pub use host::{Domain, ForwardedHeader, ForwardedHost, HostError, RequestHost, TrustedProxies};

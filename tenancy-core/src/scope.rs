@@ -110,6 +110,15 @@ impl ScopeSlot {
     }
 }
 
+/// Runs `f` in nobody's scope: for work that one tenant's request happens to drive for everybody (CORE-15).
+pub(crate) fn outside_scopes<T>(f: impl FnOnce() -> T) -> T {
+    let mut nobody = None;
+    let guard = Lent { outer: CURRENT.replace(None), slot: &mut nobody };
+    let output = f();
+    drop(guard);
+    output
+}
+
 const LENT: &str = "a slot is empty only while it runs";
 
 struct Lent<'a> {

@@ -308,6 +308,15 @@ impl Tenant {
         self
     }
 
+    /// Returns the record at the beginning of a line of its own: a catalog that holds another's records marks them
+    /// without a say in what the other one's holders see.
+    pub(crate) fn detached(mut self: Arc<Self>) -> Arc<Self> {
+        let own = Arc::make_mut(&mut self);
+        own.lineage = Arc::new(Lineage::new(own.status));
+        own.superseded = AtomicBool::new(false);
+        self
+    }
+
     /// Returns the setting `name` as a `T`, or `None` if it is not set.
     ///
     /// # Errors

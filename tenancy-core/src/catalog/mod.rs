@@ -1,13 +1,18 @@
 //! The catalog: which tenant a key denotes, and where that tenant lives.
 
+mod cached;
 mod index;
 mod memory;
+#[cfg(test)]
+mod modelled;
+mod sync;
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+pub use cached::{CacheStats, CachedCatalog, CachedCatalogBuilder, Clock, ManualClock, MonotonicClock};
 pub use memory::{MemoryCatalog, MemoryCatalogBuilder};
 
 use crate::{Error, Tenant, TenantKey};
