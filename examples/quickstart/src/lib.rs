@@ -8,3 +8,8 @@ pub mod entity;
 pub mod probe;
 mod seed;
 pub mod server;
+
+/// The README's example is compiled with the workspace.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub struct Readme;
