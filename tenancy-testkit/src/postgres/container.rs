@@ -1,16 +1,12 @@
 //! A server in a Docker container, started through testcontainers.
 
-use std::{
-    mem,
-    time::{Duration, Instant},
-};
+use std::mem;
 
 use sqlx::Connection;
 use testcontainers_modules::{
     postgres::Postgres,
     testcontainers::{ContainerAsync, ContainerRequest, ImageExt, runners::AsyncRunner},
 };
-use tokio::time::sleep;
 
 use super::{
     SERVER_SETTINGS,
@@ -20,23 +16,24 @@ use super::{
 use crate::server::{
     Ladder,
     container::{Daemon, ImageName},
+    ready::until_ready,
+    reason::Reason,
     state::random_hex,
     watchdog::whole_seconds,
 };
 
 const DEFAULT_IMAGE: &str = "postgres:15-bookworm";
 const SCRIPT: &str = include_str!("container.sh");
-const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// Starts a container that ends by itself when no test process is connected to it any more.
-pub(crate) async fn start(ladder: &Ladder) -> Result<Started, String> {
+pub(crate) async fn start(ladder: &Ladder) -> Result<Started, Reason> {
     let image = ImageName::parse(ladder.image.as_deref().unwrap_or(DEFAULT_IMAGE));
     let daemon = Daemon::find().await?;
     daemon.require_image(&image, ladder.pull_timeout).await?;
     let (id, password) = (Key::random().to_string(), random_hex(32));
     let request = request(ladder, &image, &id, &password);
     let container =
-        request.start().await.map_err(|error| format!("the container does not start: {error}"))?;
+        request.start().await.map_err(|error| Reason::new("the container does not start", error))?;
     let url = ready(&container, &password).await?;
     // Dropping it here would remove it under the other processes of this run. Its script ends it.
     mem::forget(container);
@@ -60,26 +57,24 @@ fn request(ladder: &Ladder, image: &ImageName, id: &str, password: &str) -> Cont
         .with_host_config_modifier(|host| host.auto_remove = Some(true))
 }
 
-async fn ready(container: &ContainerAsync<Postgres>, password: &str) -> Result<String, String> {
-    let host = container.get_host().await.map_err(|error| error.to_string())?;
-    let port = container.get_host_port_ipv4(5432).await.map_err(|error| error.to_string())?;
+async fn ready(container: &ContainerAsync<Postgres>, password: &str) -> Result<String, Reason> {
+    let host = container.get_host().await.map_err(|error| Reason::new("the container's port", error))?;
+    let port = container
+        .get_host_port_ipv4(5432)
+        .await
+        .map_err(|error| Reason::new("the container's port", error))?;
     let url = format!("postgres://postgres:{password}@{host}:{port}/postgres");
-    let deadline = Instant::now() + START_LIMIT;
-    loop {
-        let reason = match connect(&url).await {
-            Ok(connection) => {
-                // The next connection is the one that counts.
-                let _ = connection.close().await;
-                return Ok(url);
-            }
-            Err(reason) => reason,
-        };
-        if !container.is_running().await.unwrap_or(false) {
-            return Err("the container ended while it started".to_owned());
-        }
-        if Instant::now() > deadline {
-            return Err(format!("the server in the container is not ready: {reason}"));
-        }
-        sleep(Duration::from_millis(50)).await;
-    }
+    until_ready(
+        || async {
+            // The next connection is the one that counts; how this one closes does not matter.
+            drop(connect(&url).await?.close().await);
+            Ok(())
+        },
+        || async {
+            let running = container.is_running().await.unwrap_or(false);
+            (!running).then(|| Reason::from("the container ended while it started"))
+        },
+    )
+    .await?;
+    Ok(url)
 }

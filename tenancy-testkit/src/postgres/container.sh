@@ -9,12 +9,18 @@ docker-entrypoint.sh postgres "$@" &
 server=$!
 trap 'kill -QUIT "$server"; exit 0' TERM INT
 clients="SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
-# The first client has a minute more: the server has yet to start.
-idle=-60
-while kill -0 "$server" 2>/dev/null && [ "$idle" -lt "$linger" ]; do
+# The test process that started the container connects as soon as it can.
+idle=-10
+starting=0
+while kill -0 "$server" 2>/dev/null && [ "$idle" -lt "$linger" ] && [ "$starting" -lt 120 ]; do
     sleep 1
-    count=$(psql -U "$POSTGRES_USER" -d postgres -Atqc "$clients" 2>/dev/null) || count=0
-    if [ "${count:-0}" -gt 0 ]; then idle=0; else idle=$((idle + 1)); fi
+    if ! count=$(psql -U "$POSTGRES_USER" -d postgres -Atqc "$clients" 2>/dev/null); then
+        starting=$((starting + 1))
+    elif [ "${count:-0}" -gt 0 ]; then
+        idle=0
+    else
+        idle=$((idle + 1))
+    fi
 done
 kill -QUIT "$server" 2>/dev/null
 wait "$server"

@@ -4,11 +4,9 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Child, Stdio},
-    time::{Duration, Instant},
 };
 
-use sqlx::Connection;
-use tokio::{task, time::sleep};
+use tokio::task;
 
 use super::{
     SERVER_SETTINGS,
@@ -17,7 +15,9 @@ use super::{
 };
 use crate::server::{
     Ladder, binaries,
-    process::{Account, free_port, log_tail, spawn_logged},
+    process::{Account, spawn_logged},
+    ready::start_on_free_port,
+    reason::Reason,
     state::{StateFolder, random_hex},
     watchdog::{Duty, Watchdog, whole_seconds},
 };
@@ -36,11 +36,6 @@ const USUAL_FOLDERS: [&str; 10] = [
     "/usr/local/pgsql/bin",
 ];
 
-const START_LIMIT: Duration = Duration::from_secs(60);
-
-/// A port that was free may be taken by the time the server listens.
-const PORT_TRIES: usize = 5;
-
 struct Files {
     programs: PathBuf,
     data: PathBuf,
@@ -48,14 +43,14 @@ struct Files {
 }
 
 /// Starts a server under a watchdog.
-pub(crate) async fn start(ladder: &Ladder, folder: &StateFolder) -> Result<Started, String> {
+pub(crate) async fn start(ladder: &Ladder, folder: &StateFolder) -> Result<Started, Reason> {
     let programs = binaries::find(ladder.binaries.as_deref(), &USUAL_FOLDERS, &["initdb", "postgres"])?;
     let account = Account::choose(ladder.user.as_deref(), &["postgres", "nobody"])?;
     let id = Key::random().to_string();
     let data = account.data_folder("postgres")?;
-    folder.take_seat(&id).map_err(|error| format!("{error:?}"))?;
+    folder.take_seat(&id)?;
     let watchdog =
-        Watchdog::start(&duty(ladder, folder, &id, &data)).map_err(|error| format!("watchdog: {error}"))?;
+        Watchdog::start(&duty(ladder, folder, &id, &data)).map_err(|error| Reason::new("watchdog", error))?;
     let files = Files { programs, data, account };
     match initialize_and_run(&files).await {
         Ok((url, version)) => {
@@ -83,26 +78,19 @@ fn duty(ladder: &Ladder, folder: &StateFolder, id: &str, data: &Path) -> Duty {
     }
 }
 
-async fn initialize_and_run(files: &Files) -> Result<(String, String), String> {
+async fn initialize_and_run(files: &Files) -> Result<(String, String), Reason> {
     let password = random_hex(32);
     initialize(files, &password).await?;
-    let mut last = String::new();
-    for _ in 0..PORT_TRIES {
-        let port = free_port()?;
-        let server = spawn(files, port)?;
-        let url = format!("postgres://postgres:{password}@127.0.0.1:{port}/postgres");
-        match ready(server, files, &url).await {
-            Ok(version) => return Ok((url, version)),
-            Err(reason) if reason.contains("in use") => last = reason,
-            Err(reason) => return Err(reason),
-        }
-    }
-    Err(last)
+    let url = |port| format!("postgres://postgres:{password}@127.0.0.1:{port}/postgres");
+    let spawn = |port| spawn(files, port);
+    let version = |port| async move { server_version(&mut connect(&url(port)).await?).await };
+    let (port, version) = start_on_free_port(spawn, &files.data.join("log"), version).await?;
+    Ok((url(port), version))
 }
 
-async fn initialize(files: &Files, password: &str) -> Result<(), String> {
+async fn initialize(files: &Files, password: &str) -> Result<(), Reason> {
     let password_file = files.data.join("password");
-    fs::write(&password_file, password).map_err(|error| format!("password file: {error}"))?;
+    fs::write(&password_file, password).map_err(|error| Reason::new("password file", error))?;
     let mut command = files.account.command(&files.programs.join("initdb"));
     command.args([
         "--username=postgres",
@@ -115,16 +103,16 @@ async fn initialize(files: &Files, password: &str) -> Result<(), String> {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let run =
         task::spawn_blocking(move || command.output()).await.expect("waiting for a process does not panic");
-    let output = run.map_err(|error| format!("initdb does not start: {error}"))?;
+    let output = run.map_err(|error| Reason::new("initdb does not start", error))?;
     // The server's own copy is hashed; removed with the folder if it cannot be removed now.
     let _ = fs::remove_file(password_file);
     if output.status.success() {
         return Ok(());
     }
-    Err(format!("initdb failed: {}", String::from_utf8_lossy(&output.stderr).trim().replace('\n', " | ")))
+    Err(Reason::new("initdb failed", String::from_utf8_lossy(&output.stderr).trim().replace('\n', " | ")))
 }
 
-fn spawn(files: &Files, port: u16) -> Result<Child, String> {
+fn spawn(files: &Files, port: u16) -> Result<Child, Reason> {
     let mut command = files.account.command(&files.programs.join("postgres"));
     command.arg("-D").arg(files.data.join("cluster"));
     let fixed = ["listen_addresses=127.0.0.1".to_owned(), format!("port={port}")];
@@ -134,27 +122,4 @@ fn spawn(files: &Files, port: u16) -> Result<Child, String> {
         command.arg("-c").arg(setting);
     }
     spawn_logged(command, &files.data.join("log"))
-}
-
-async fn ready(mut server: Child, files: &Files, url: &str) -> Result<String, String> {
-    let log = files.data.join("log");
-    let deadline = Instant::now() + START_LIMIT;
-    loop {
-        match connect(url).await {
-            Ok(mut connection) => {
-                let version = server_version(&mut connection).await;
-                // The next connection is the one that counts.
-                let _ = connection.close().await;
-                return version;
-            }
-            Err(reason) if Instant::now() > deadline => {
-                return Err(format!("the server is not ready: {reason}"));
-            }
-            Err(_) => {}
-        }
-        if !matches!(server.try_wait(), Ok(None)) {
-            return Err(format!("the server ended: {}", log_tail(&log)));
-        }
-        sleep(Duration::from_millis(20)).await;
-    }
 }

@@ -38,9 +38,14 @@ impl Key {
         (key.to_string() == text).then_some(key)
     }
 
-    /// Returns the key of the advisory lock.
+    /// Returns the key of the advisory lock that is held by whoever uses the thing.
     pub(crate) fn lock(self) -> i64 {
         i64::try_from(self.0).expect("48 bits fit")
+    }
+
+    /// Returns the key of the advisory lock that is held by whoever makes the thing.
+    pub(crate) fn making_lock(self) -> i64 {
+        self.lock() | 1 << (4 * DIGITS)
     }
 }
 

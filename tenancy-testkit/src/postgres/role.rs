@@ -4,10 +4,10 @@ use std::fmt;
 
 use sqlx::{Connection, Row};
 
-use super::service::{connect, describe};
+use super::service::connect;
 use crate::{
     error::{Error, ErrorKind},
-    server::runtime,
+    server::{reason::Reason, runtime},
 };
 
 /// Something that an application's role must not be able to do.
@@ -112,14 +112,13 @@ pub async fn role_powers(url: &str) -> Result<Vec<RolePower>, Error> {
     let url = url.to_owned();
     let asked = runtime::run(async move {
         let mut connection = connect(&url).await?;
-        let answer =
-            sqlx::query(QUESTION).fetch_one(&mut connection).await.map_err(|error| describe(&error))?;
+        let answer = sqlx::query(QUESTION).fetch_one(&mut connection).await?;
         // The answer is here; how the connection ends does not matter.
         let _ = connection.close().await;
         Ok(answer)
     });
     let answer =
-        asked.await.map_err(|reason: String| Error::server("the role could not be examined", reason))?;
+        asked.await.map_err(|reason: Reason| Error::server("the role could not be examined", reason))?;
     Ok(POWERS
         .into_iter()
         .enumerate()

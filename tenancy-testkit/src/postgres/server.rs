@@ -25,6 +25,7 @@ use crate::{
     server::{
         Ladder, Rung,
         attach::{Attached, Service, attach},
+        reason::Reason,
         runtime,
         state::Record,
     },
@@ -175,26 +176,28 @@ impl PostgresServer {
     /// Runs an administrator's statement, on a new connection if the old one broke.
     pub(super) async fn execute(&self, statement: &str) -> Result<(), Error> {
         let mut admin = self.0.admin.lock().await;
-        let refused = |reason: String| Error::server("the server refused an operation of the kit", reason);
+        let doing = "the server refused an operation of the kit";
         match setup::execute(&mut admin, statement).await {
-            Ok(()) => Ok(()),
-            Err(reason) if reason.starts_with("the server says") => Err(refused(reason)),
-            Err(_) => {
-                *admin = self.0.service.join(&self.0.record).await.map_err(refused)?;
-                setup::execute(&mut admin, statement).await.map_err(refused)
+            Ok(()) => return Ok(()),
+            Err(refused @ sqlx::Error::Database(_)) => {
+                return Err(Error::server(doing, Reason::from(refused)));
             }
+            Err(_) => {}
         }
+        *admin = self.0.service.join(&self.0.record).await.map_err(|reason| Error::server(doing, reason))?;
+        let again = setup::execute(&mut admin, statement).await;
+        again.map_err(|error| Error::server(doing, Reason::from(error)))
     }
 
     /// Drops a database, with whoever is connected to it.
     pub(super) async fn drop_database(&self, name: &str) -> Result<(), Error> {
-        let refused = |reason: String| Error::server("the server did not drop a database", reason);
+        let refused = |reason: Reason| Error::server("the server did not drop a database", reason);
         let mut reaper = self.0.reaper.lock().await;
         let mut connection = match reaper.take() {
             Some(connection) => connection,
             None => connect(self.admin_url()).await.map_err(refused)?,
         };
-        sweep::drop_database(&mut connection, name).await.map_err(refused)?;
+        sweep::drop_database(&mut connection, name).await.map_err(|error| refused(error.into()))?;
         // Kept only after a success: a connection that failed may be broken.
         *reaper = Some(connection);
         Ok(())

@@ -7,6 +7,7 @@ use super::{container, local, names::Key, setup, sweep};
 use crate::server::{
     Ladder, Rung,
     attach::Service,
+    reason::Reason,
     state::{Record, StateFolder},
 };
 
@@ -46,7 +47,7 @@ impl Service for Postgres {
 
     const NAME: &'static str = "PostgreSQL";
 
-    async fn start(&self, rung: Rung, ladder: Ladder, folder: StateFolder) -> Result<Record<Detail>, String> {
+    async fn start(&self, rung: Rung, ladder: Ladder, folder: StateFolder) -> Result<Record<Detail>, Reason> {
         let started = match rung {
             Rung::Url => given(&ladder).await,
             Rung::Container => container::start(&ladder).await,
@@ -59,21 +60,21 @@ impl Service for Postgres {
 
     /// The guard holds two advisory locks for as long as the process lives, so that others can tell its databases
     /// from those of a dead process; a container stops when no connection is left.
-    async fn join(&self, record: &Record<Detail>) -> Result<PgConnection, String> {
+    async fn join(&self, record: &Record<Detail>) -> Result<PgConnection, Reason> {
         let mut guard = connect(&record.url).await?;
         let lock = sqlx::query("SELECT pg_advisory_lock($1), pg_advisory_lock_shared($2)")
             .bind(self.process.lock())
             .bind(record.detail.run.lock())
             .execute(&mut guard)
             .await;
-        lock.map_err(|error| describe(&error))?;
+        lock?;
         setup::require(&mut guard, &record.detail).await?;
-        sweep::sweep(&mut guard, &record.detail).await.map_err(|error| describe(&error))?;
+        sweep::sweep(&mut guard, &record.detail).await?;
         Ok(guard)
     }
 }
 
-async fn given(ladder: &Ladder) -> Result<Started, String> {
+async fn given(ladder: &Ladder) -> Result<Started, Reason> {
     let url = ladder.url.clone().ok_or("no URL is given")?;
     let mut connection = connect(&url).await?;
     let version = server_version(&mut connection).await?;
@@ -83,22 +84,14 @@ async fn given(ladder: &Ladder) -> Result<Started, String> {
 }
 
 /// Returns the server's version, as `15.17`.
-pub(crate) async fn server_version(connection: &mut PgConnection) -> Result<String, String> {
+pub(crate) async fn server_version(connection: &mut PgConnection) -> Result<String, Reason> {
     let asked = sqlx::query_scalar::<_, String>("SHOW server_version").fetch_one(connection).await;
-    let version = asked.map_err(|error| describe(&error))?;
+    let version = asked?;
     Ok(version.split_whitespace().next().unwrap_or_default().to_owned())
 }
 
 /// Connects as the URL says, without logging statements: they may hold the passwords of roles.
-pub(crate) async fn connect(url: &str) -> Result<PgConnection, String> {
+pub(crate) async fn connect(url: &str) -> Result<PgConnection, Reason> {
     let options: PgConnectOptions = url.parse().map_err(|_| "the URL is not a PostgreSQL URL")?;
-    options.disable_statement_logging().connect().await.map_err(|error| describe(&error))
-}
-
-/// Says what went wrong without the statement.
-pub(crate) fn describe(error: &sqlx::Error) -> String {
-    match error {
-        sqlx::Error::Database(error) => format!("the server says: {}", error.message()),
-        other => other.to_string(),
-    }
+    Ok(options.disable_statement_logging().connect().await?)
 }

@@ -6,15 +6,15 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
 use super::{
     names::{self, Key},
-    service::{Detail, Login, connect, describe},
+    service::{Detail, Login, connect},
 };
-use crate::server::state::random_hex;
+use crate::server::{reason::Reason, state::random_hex};
 
 /// `DROP DATABASE … WITH (FORCE)` came with this version.
 const OLDEST: i32 = 130_000;
 
 /// Makes the roles and the base database of a new run.
-pub(crate) async fn prepare(url: &str) -> Result<Detail, String> {
+pub(crate) async fn prepare(url: &str) -> Result<Detail, Reason> {
     let mut admin = connect(url).await?;
     let run = Key::random();
     let login = |role: &str| Login { name: format!("tk_{run}_{role}"), password: random_hex(32) };
@@ -25,7 +25,7 @@ pub(crate) async fn prepare(url: &str) -> Result<Detail, String> {
     // `template0`, because what somebody left in `template1` is not part of any test.
     execute(&mut admin, &format!("CREATE DATABASE {base} TEMPLATE template0 ENCODING 'UTF8' OWNER {owner}"))
         .await?;
-    let base_url = names::database_url(url, &base).map_err(|error| error.to_string())?;
+    let base_url = names::database_url(url, &base)?;
     grant(connect(&base_url).await?, &detail).await?;
     seal(&mut admin, &base).await?;
     // Everything is made: a connection that does not close cleanly changes nothing.
@@ -34,7 +34,7 @@ pub(crate) async fn prepare(url: &str) -> Result<Detail, String> {
 }
 
 /// Checks that the roles and the base database are still there: a given server may have been cleaned up.
-pub(crate) async fn require(admin: &mut PgConnection, detail: &Detail) -> Result<(), String> {
+pub(crate) async fn require(admin: &mut PgConnection, detail: &Detail) -> Result<(), Reason> {
     let there = sqlx::query_scalar::<_, bool>(
         "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1) \
          AND 2 = (SELECT count(*) FROM pg_roles WHERE rolname IN ($2, $3))",
@@ -43,39 +43,38 @@ pub(crate) async fn require(admin: &mut PgConnection, detail: &Detail) -> Result
     .bind(&detail.owner.name)
     .bind(&detail.app.name)
     .fetch_one(admin)
-    .await;
-    match there {
-        Ok(true) => Ok(()),
-        Ok(false) => Err("the run's roles are gone".to_owned()),
-        Err(error) => Err(describe(&error)),
-    }
+    .await?;
+    if there { Ok(()) } else { Err("the run's roles are gone".into()) }
 }
 
-async fn make_roles(admin: &mut PgConnection, detail: &Detail) -> Result<(), String> {
+async fn make_roles(admin: &mut PgConnection, detail: &Detail) -> Result<(), Reason> {
     let facts = "SELECT current_setting('server_version_num')::int, rolsuper, rolcreatedb AND rolcreaterole \
                  FROM pg_roles WHERE rolname = current_user";
-    let facts = sqlx::query(facts).fetch_one(&mut *admin).await.map_err(|error| describe(&error))?;
+    let facts = sqlx::query(facts).fetch_one(&mut *admin).await?;
     let (version, superuser, may_create): (i32, bool, bool) = (facts.get(0), facts.get(1), facts.get(2));
     if version < OLDEST {
-        return Err("the server is older than PostgreSQL 13".to_owned());
+        return Err("the server is older than PostgreSQL 13".into());
     }
     if !superuser && !may_create {
-        return Err("the URL's role may not create databases and roles".to_owned());
+        return Err("the URL's role may not create databases and roles".into());
     }
     for Login { name, password } in [&detail.owner, &detail.app] {
         // What is left out is off: no superuser, no BYPASSRLS, no CREATEDB, no CREATEROLE, no REPLICATION.
         execute(admin, &format!("CREATE ROLE {name} LOGIN PASSWORD '{password}'")).await?;
     }
     if !superuser {
-        // Giving a database to the owner takes membership in it; since version 16 that is not automatic.
+        // Giving a database to the owner and ending the connections of both takes membership in them; since
+        // version 16 that is not automatic.
         let options = if version >= 160_000 { " WITH INHERIT TRUE, SET TRUE" } else { "" };
-        execute(admin, &format!("GRANT {} TO CURRENT_USER{options}", detail.owner.name)).await?;
+        for Login { name, .. } in [&detail.owner, &detail.app] {
+            execute(admin, &format!("GRANT {name} TO CURRENT_USER{options}")).await?;
+        }
     }
     Ok(())
 }
 
 /// Grants what the application role may do on everything that the owner will create, and nothing else.
-async fn grant(mut base: PgConnection, detail: &Detail) -> Result<(), String> {
+async fn grant(mut base: PgConnection, detail: &Detail) -> Result<(), Reason> {
     let (owner, app) = (&detail.owner.name, &detail.app.name);
     let defaults = format!("ALTER DEFAULT PRIVILEGES FOR ROLE {owner}");
     for statement in [
@@ -89,15 +88,15 @@ async fn grant(mut base: PgConnection, detail: &Detail) -> Result<(), String> {
     ] {
         execute(&mut base, &statement).await?;
     }
-    base.close().await.map_err(|error| describe(&error))
+    Ok(base.close().await?)
 }
 
 /// Turns a database into a template that nobody can change, and notes when.
-pub(crate) async fn seal(admin: &mut PgConnection, database: &str) -> Result<(), String> {
+pub(crate) async fn seal(admin: &mut PgConnection, database: &str) -> Result<(), sqlx::Error> {
     execute(admin, &format!("ALTER DATABASE {database} ALLOW_CONNECTIONS false")).await?;
     // A migration may leave a pool open; a database in use cannot be copied.
     let kick = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
-    sqlx::query(kick).bind(database).execute(&mut *admin).await.map_err(|error| describe(&error))?;
+    sqlx::query(kick).bind(database).execute(&mut *admin).await?;
     execute(admin, &format!("ALTER DATABASE {database} IS_TEMPLATE true")).await?;
     execute(admin, &format!("COMMENT ON DATABASE {database} IS 'tenancy-testkit {}'", seconds_now())).await
 }
@@ -111,7 +110,6 @@ pub(crate) fn seconds_now() -> u64 {
 }
 
 /// Runs one statement that the kit composed from its own names.
-pub(crate) async fn execute(connection: &mut PgConnection, statement: &str) -> Result<(), String> {
-    let run = sqlx::raw_sql(AssertSqlSafe(statement)).execute(connection).await;
-    run.map(drop).map_err(|error| describe(&error))
+pub(crate) async fn execute(connection: &mut PgConnection, statement: &str) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(AssertSqlSafe(statement)).execute(connection).await.map(drop)
 }

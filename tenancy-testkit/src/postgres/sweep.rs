@@ -33,7 +33,9 @@ pub(crate) async fn sweep(admin: &mut PgConnection, detail: &Detail) -> Result<(
         match database.role {
             // Another process may sweep at the same time; what neither can drop stays for the next run.
             Role::Test(process) if unheld(process) => drop(drop_database(admin, &database.name).await),
-            Role::Template(key) if unheld(key) && database.run == detail.run && database.is_stale() => {
+            Role::Template(key)
+                if unheld(key) && database.run == detail.run && database.is_stale(&held, key) =>
+            {
                 drop_under_lock(admin, key, &[&database.name], &[]).await?;
             }
             Role::Base if unheld(database.run) && database.is_old() => {
@@ -53,9 +55,9 @@ impl Found {
         self.age.is_some_and(|age| age > SHARED_FOR_SECONDS)
     }
 
-    /// A template without a date is half made, and whoever makes one holds its lock from start to end.
-    fn is_stale(&self) -> bool {
-        self.age.is_none() || self.is_old()
+    /// A template without a date is half made, and whoever makes one holds a lock from start to end.
+    fn is_stale(&self, held: &HashSet<i64>, key: Key) -> bool {
+        self.is_old() || self.age.is_none() && !held.contains(&key.making_lock())
     }
 }
 
@@ -80,7 +82,7 @@ async fn drop_under_lock(
 }
 
 /// Drops a database of the kit, with whoever is connected to it.
-pub(crate) async fn drop_database(admin: &mut PgConnection, name: &str) -> Result<(), String> {
+pub(crate) async fn drop_database(admin: &mut PgConnection, name: &str) -> Result<(), sqlx::Error> {
     if matches!(names::parse(name), Some((_, Role::Base | Role::Template(_)))) {
         execute(admin, &format!("ALTER DATABASE {name} IS_TEMPLATE false")).await?;
     }
@@ -88,7 +90,7 @@ pub(crate) async fn drop_database(admin: &mut PgConnection, name: &str) -> Resul
 }
 
 /// Drops a template that was never finished.
-pub(crate) async fn drop_half_made(admin: &mut PgConnection, name: &str) -> Result<(), String> {
+pub(crate) async fn drop_half_made(admin: &mut PgConnection, name: &str) -> Result<(), sqlx::Error> {
     execute(admin, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await
 }
 

@@ -14,15 +14,18 @@ use sqlx::{Connection, PgConnection};
 use super::{
     PostgresServer,
     names::{Key, url_for},
-    service::{Detail, connect, describe},
+    service::{Detail, connect},
     setup, sweep,
 };
-use crate::{error::Error, server::runtime};
+use crate::{
+    error::Error,
+    server::{reason::Reason, runtime},
+};
 
 /// What the first look at a template finds.
 enum Claim {
     Ready,
-    /// It is ours to make; the connection holds its lock.
+    /// It is ours to make; the connection holds the lock for that.
     Make(PgConnection),
 }
 
@@ -64,28 +67,31 @@ where
     let Detail { run, owner, .. } = &server.0.record.detail;
     let database = format!("tk_{run}_tpl_{key}");
     let owner_url = url_for(server.admin_url(), &owner.name, &owner.password, &database)?;
-    let claimed = runtime::run(claim(server.clone(), key, database.clone())).await;
+    let claimed = runtime::run(claim(server, key, database.clone())).await;
     let Claim::Make(lock) = claimed.map_err(refused)? else { return Ok(database) };
     // The caller's own runtime runs the caller's own code.
     let migrated = migrate(owner_url).await.map_err(Error::migration);
-    let sealed = runtime::run(finish(server, lock, key, database.clone(), migrated.is_ok())).await;
+    let sealed = runtime::run(finish(lock, database.clone(), migrated.is_ok())).await;
     migrated?;
     sealed.map_err(refused)?;
     Ok(database)
 }
 
-fn refused(reason: String) -> Error {
+fn refused(reason: Reason) -> Error {
     Error::server("the template database was not made", reason)
 }
 
-/// Takes the template's lock and looks whether it is there; makes it, still empty, if it is not.
-async fn claim(server: PostgresServer, key: Key, database: String) -> Result<Claim, String> {
+/// Takes the template's locks and looks whether it is there; makes it, still empty, if it is not.
+///
+/// The shared lock, held as long as the process lives, keeps the template from being swept. The exclusive one, held
+/// while somebody makes it, is another: a process that waits to look must not wait for those that use it.
+async fn claim(server: PostgresServer, key: Key, database: String) -> Result<Claim, Reason> {
+    server.execute(&format!("SELECT pg_advisory_lock_shared({})", key.lock())).await?;
     let mut connection = connect(server.admin_url()).await?;
-    lock(&mut connection, "pg_advisory_lock", key).await?;
+    setup::execute(&mut connection, &format!("SELECT pg_advisory_lock({})", key.making_lock())).await?;
     let sealed = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1 AND datistemplate)";
-    let sealed = sqlx::query_scalar::<_, bool>(sealed).bind(&database).fetch_one(&mut connection).await;
-    if sealed.map_err(|error| describe(&error))? {
-        keep(&server, connection, key).await?;
+    if sqlx::query_scalar(sealed).bind(&database).fetch_one(&mut connection).await? {
+        connection.close().await?;
         return Ok(Claim::Ready);
     }
     // What a process that died left half made is worth nothing.
@@ -97,33 +103,11 @@ async fn claim(server: PostgresServer, key: Key, database: String) -> Result<Cla
     Ok(Claim::Make(connection))
 }
 
-async fn finish(
-    server: PostgresServer,
-    mut connection: PgConnection,
-    key: Key,
-    database: String,
-    migrated: bool,
-) -> Result<(), String> {
-    if migrated {
-        setup::seal(&mut connection, &database).await?;
-        return keep(&server, connection, key).await;
-    }
-    let dropped = sweep::drop_half_made(&mut connection, &database).await;
-    // Closing gives the lock to whoever waits for it.
-    let _ = connection.close().await;
-    dropped
-}
-
-/// Turns the lock into one that every process using the template shares, without a moment in between in which the
-/// template would look unused.
-async fn keep(server: &PostgresServer, mut connection: PgConnection, key: Key) -> Result<(), String> {
-    lock(&mut connection, "pg_advisory_lock_shared", key).await?;
-    lock(&mut connection, "pg_advisory_unlock", key).await?;
-    let shared = format!("SELECT pg_advisory_lock_shared({})", key.lock());
-    server.execute(&shared).await.map_err(|error| format!("{error:?}"))?;
-    connection.close().await.map_err(|error| describe(&error))
-}
-
-async fn lock(connection: &mut PgConnection, function: &'static str, key: Key) -> Result<(), String> {
-    setup::execute(connection, &format!("SELECT {function}({})", key.lock())).await
+/// Seals the template or drops it; closing the connection then lets the next one look.
+async fn finish(mut connection: PgConnection, database: String, migrated: bool) -> Result<(), Reason> {
+    let done = match migrated {
+        true => setup::seal(&mut connection, &database).await,
+        false => sweep::drop_half_made(&mut connection, &database).await,
+    };
+    connection.close().await.and(done).map_err(Reason::from)
 }

@@ -10,6 +10,7 @@ use tokio::task;
 
 use super::{
     Ladder, Rung,
+    reason::Reason,
     state::{Record, StateFolder},
     watchdog,
 };
@@ -31,11 +32,11 @@ pub(crate) trait Service: Clone + Send + Sync + 'static {
         rung: Rung,
         ladder: Ladder,
         folder: StateFolder,
-    ) -> impl Future<Output = Result<Record<Self::Detail>, String>> + Send;
+    ) -> impl Future<Output = Result<Record<Self::Detail>, Reason>> + Send;
 
     /// Opens this process's guard connection, or says why the server cannot be used.
     fn join(&self, record: &Record<Self::Detail>)
-    -> impl Future<Output = Result<Self::Guard, String>> + Send;
+    -> impl Future<Output = Result<Self::Guard, Reason>> + Send;
 }
 
 /// A server that this process uses.
@@ -51,12 +52,12 @@ pub(crate) async fn attach<S: Service>(service: S, ladder: Ladder) -> Result<Att
     let folder = StateFolder::open(S::NAME, &ladder)?;
     let opened = folder.clone();
     let _lock = task::spawn_blocking(move || opened.lock()).await.expect("taking a lock does not panic")?;
+    for home in folder.homes() {
+        // What cannot be replaced now is tried again by the next process; this one's server is more urgent.
+        let _ = watchdog::replace_if_dead(&home);
+    }
     if let Some(attached) = join_current(&service, &folder).await? {
         return Ok(attached);
-    }
-    for home in folder.homes() {
-        // What cannot be replaced now is tried again by the next run; this run's server is more urgent.
-        let _ = watchdog::replace_if_dead(&home);
     }
     climb(&service, &ladder, &folder).await
 }
@@ -90,7 +91,7 @@ async fn climb<S: Service>(service: &S, ladder: &Ladder, folder: &StateFolder) -
                 announce::<S>(&attached.record);
                 return Ok(attached);
             }
-            Err(reason) => failures.push(RungFailure { rung, reason }),
+            Err(reason) => failures.push(RungFailure { rung, reason: reason.to_string() }),
         }
         if rung == Rung::Url && ladder.url.is_some() {
             // Whoever names a server means that server: nothing else takes its place.
@@ -105,7 +106,7 @@ async fn start<S: Service>(
     rung: Rung,
     ladder: &Ladder,
     folder: &StateFolder,
-) -> Result<Attached<S>, String> {
+) -> Result<Attached<S>, Reason> {
     let record = service.start(rung, ladder.clone(), folder.clone()).await?;
     let guard = service.join(&record).await?;
     Ok(Attached { record, guard })

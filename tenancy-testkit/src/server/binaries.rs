@@ -6,23 +6,25 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::reason::Reason;
+
 /// Returns the folder that holds all of `programs`: `given` alone if there is one, else the first on `PATH`, else
 /// the newest version in `usual` folders, in which one component may contain a `*`.
-pub(crate) fn find(given: Option<&Path>, usual: &[&str], programs: &[&str]) -> Result<PathBuf, String> {
+pub(crate) fn find(given: Option<&Path>, usual: &[&str], programs: &[&str]) -> Result<PathBuf, Reason> {
     let holds_all = |folder: &Path| programs.iter().all(|program| is_executable(&folder.join(program)));
     if let Some(folder) = given {
         return if holds_all(folder) {
             Ok(folder.to_path_buf())
         } else {
-            Err(format!("the given folder does not hold {}", programs.join(" and ")))
+            Err(format!("the given folder does not hold {}", programs.join(" and ")).into())
         };
     }
     let path = env::var_os("PATH").unwrap_or_default();
     let on_path = env::split_paths(&path).collect::<Vec<_>>();
     let mut folders = on_path.into_iter().chain(usual.iter().flat_map(|pattern| expand(pattern)));
-    folders
-        .find(|folder| holds_all(folder))
-        .ok_or_else(|| format!("{} not found on PATH nor in the usual folders", programs.join(" and ")))
+    folders.find(|folder| holds_all(folder)).ok_or_else(|| {
+        format!("{} not found on PATH nor in the usual folders", programs.join(" and ")).into()
+    })
 }
 
 /// Returns the folders that match `pattern`, the highest version number first.
@@ -67,7 +69,7 @@ mod tests {
     #[test]
     fn a_given_folder_without_the_programs_is_refused_though_path_has_them() {
         let refusal = find(Some(Path::new("/nonexistent")), &[], &["sh"]);
-        assert!(refusal.is_err_and(|reason| reason.contains("does not hold sh")));
+        assert!(refusal.is_err_and(|reason| reason.to_string().contains("does not hold sh")));
         assert!(find(None, &[], &["sh"]).is_ok());
     }
 }

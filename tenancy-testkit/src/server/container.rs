@@ -1,14 +1,18 @@
 //! What every container rung needs of Docker, with a bound on each wait.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use testcontainers_modules::testcontainers::{
     GenericImage, bollard::Docker, core::client::docker_client_instance, runners::AsyncRunner,
 };
 use tokio::time::timeout;
 
+use super::reason::Reason;
+
 /// A daemon on this machine answers in milliseconds; one that hangs must not hold up every test run.
 const ANSWER: Duration = Duration::from_secs(5);
+
+const SILENT: &str = "no Docker daemon answers";
 
 /// A Docker daemon that answers.
 #[derive(Clone, Debug)]
@@ -26,17 +30,14 @@ pub(crate) struct ImageName {
 
 impl Daemon {
     /// Finds the daemon, or says why there is none.
-    pub(crate) async fn find() -> Result<Self, String> {
+    pub(crate) async fn find() -> Result<Self, Reason> {
         let ask = async {
-            let docker = docker_client_instance().await.map_err(|error| error.to_string())?;
-            let version = docker.version().await.map_err(|error| error.to_string())?;
-            let version = version.version.unwrap_or_default();
-            Ok(Self { docker, version: major_minor(&version) })
+            let docker = docker_client_instance().await.map_err(|error| Reason::new(SILENT, error))?;
+            let version = docker.version().await.map_err(|error| Reason::new(SILENT, error))?;
+            Ok(Self { docker, version: major_minor(&version.version.unwrap_or_default()) })
         };
-        match timeout(ANSWER, ask).await {
-            Ok(answer) => answer.map_err(|reason: String| format!("no Docker daemon answers ({reason})")),
-            Err(_) => Err(format!("no Docker daemon answers within {} s", ANSWER.as_secs())),
-        }
+        let late = |_| Reason::new(SILENT, format_args!("not within {} s", ANSWER.as_secs()));
+        timeout(ANSWER, ask).await.map_err(late)?
     }
 
     /// Returns the daemon's version, as `20.10`.
@@ -45,18 +46,17 @@ impl Daemon {
     }
 
     /// Makes sure that the image is there, pulling it for at most `limit`.
-    pub(crate) async fn require_image(&self, image: &ImageName, limit: Duration) -> Result<(), String> {
+    pub(crate) async fn require_image(&self, image: &ImageName, limit: Duration) -> Result<(), Reason> {
         let full = format!("{}:{}", image.name, image.tag);
         let found = timeout(ANSWER, self.docker.inspect_image(&full)).await;
         if found.is_ok_and(|answer| answer.is_ok()) {
             return Ok(());
         }
+        let missing = |why: &dyn fmt::Display| format!("image {full} is not there and {why}").into();
         match timeout(limit, GenericImage::new(&image.name, &image.tag).pull_image()).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(format!("image {full} is not there and cannot be pulled ({error})")),
-            Err(_) => {
-                Err(format!("image {full} is not there and was not pulled within {} s", limit.as_secs()))
-            }
+            Ok(Err(error)) => Err(missing(&format_args!("cannot be pulled ({error})"))),
+            Err(_) => Err(missing(&format_args!("was not pulled within {} s", limit.as_secs()))),
         }
     }
 }

@@ -9,6 +9,8 @@ pub(crate) mod binaries;
 pub(crate) mod container;
 mod ladder;
 pub(crate) mod process;
+pub(crate) mod ready;
+pub(crate) mod reason;
 pub(crate) mod runtime;
 pub(crate) mod state;
 pub(crate) mod watchdog;

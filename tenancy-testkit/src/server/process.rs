@@ -8,7 +8,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use super::state::random_hex;
+use super::{reason::Reason, state::random_hex};
 
 /// Who runs the server: nobody special, or an unprivileged user when this process is root.
 #[derive(Clone, Copy, Debug)]
@@ -16,14 +16,15 @@ pub(crate) struct Account(Option<(u32, u32)>);
 
 impl Account {
     /// Chooses the account: servers refuse to run as root, and should.
-    pub(crate) fn choose(given: Option<&str>, usual: &[&str]) -> Result<Self, String> {
+    pub(crate) fn choose(given: Option<&str>, usual: &[&str]) -> Result<Self, Reason> {
         if !rustix::process::getuid().is_root() {
             return Ok(Self(None));
         }
-        let users = fs::read_to_string("/etc/passwd").map_err(|error| format!("/etc/passwd: {error}"))?;
+        let users = fs::read_to_string("/etc/passwd").map_err(|error| Reason::new("/etc/passwd", error))?;
         let names: Vec<&str> = given.map_or_else(|| usual.to_vec(), |name| vec![name]);
         let found = names.iter().find_map(|name| ids_of(&users, name));
-        let missing = || format!("running as root and there is no unprivileged user {}", names.join(" or "));
+        let missing =
+            || format!("running as root and there is no unprivileged user {}", names.join(" or ")).into();
         found.map(|ids| Self(Some(ids))).ok_or_else(missing)
     }
 
@@ -38,7 +39,7 @@ impl Account {
     }
 
     /// Makes an empty folder that belongs to this account alone.
-    pub(crate) fn data_folder(self, service: &str) -> Result<PathBuf, String> {
+    pub(crate) fn data_folder(self, service: &str) -> Result<PathBuf, Reason> {
         let parent = self.reachable_parent().ok_or("no temporary folder that the server's user can enter")?;
         let folder = parent.join(format!("tenancy-{service}-{}", random_hex(12)));
         let make = || -> io::Result<()> {
@@ -47,7 +48,7 @@ impl Account {
             let (uid, gid) = self.0.unzip();
             std::os::unix::fs::chown(&folder, uid, gid)
         };
-        make().map(|()| folder.clone()).map_err(|error| format!("data folder: {error}"))
+        make().map(|()| folder.clone()).map_err(|error| Reason::new("data folder", error))
     }
 
     /// A private `TMPDIR` of root cannot be entered by the server's user; `/tmp` can.
@@ -69,18 +70,22 @@ fn ids_of(users: &str, name: &str) -> Option<(u32, u32)> {
 }
 
 /// Returns a port of the loopback interface that was free a moment ago.
-pub(crate) fn free_port() -> Result<u16, String> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(|error| format!("no free port: {error}"))?;
-    listener.local_addr().map(|address| address.port()).map_err(|error| format!("no free port: {error}"))
+pub(crate) fn free_port() -> Result<u16, Reason> {
+    let address = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
+    address.map(|address| address.port()).map_err(|error| Reason::new("no free port", error))
 }
 
 /// Starts a server whose output goes to `log`.
-pub(crate) fn spawn_logged(mut command: Command, log: &Path) -> Result<Child, String> {
+pub(crate) fn spawn_logged(mut command: Command, log: &Path) -> Result<Child, Reason> {
     let open = || fs::OpenOptions::new().create(true).append(true).open(log);
     let files = open().and_then(|out| open().map(|err| (out, err)));
-    let (out, err) = files.map_err(|error| format!("log file: {error}"))?;
+    let (out, err) = files.map_err(|error| Reason::new("log file", error))?;
     let program = command.get_program().to_string_lossy().into_owned();
-    command.stdout(out).stderr(err).spawn().map_err(|error| format!("{program} does not start: {error}"))
+    command
+        .stdout(out)
+        .stderr(err)
+        .spawn()
+        .map_err(|error| Reason::new(&format!("{program} does not start"), error))
 }
 
 /// Returns the last lines of a log, in one line.

@@ -18,6 +18,10 @@ in_use() {
     return 1
 }
 
+command_line() {
+    if [ -r "/proc/$1/cmdline" ]; then tr '\0' ' ' <"/proc/$1/cmdline"; else ps -o args= -p "$1"; fi
+}
+
 stop() {
     # Only this server's record is withdrawn: a newer server may have taken its place.
     grep -q "\"id\":\"$id\"" "$current" 2>/dev/null && rm -f "$current"
@@ -25,7 +29,7 @@ stop() {
     while [ -z "$hurry" ] && in_use; do sleep 1; done
     pid=$(head -n 1 "$pidfile" 2>/dev/null)
     # After a reboot the number may belong to anybody: the command line tells.
-    if [ -n "$pid" ] && ps -o args= -p "$pid" | grep -qF -e "$mark" && kill -"$signal" "$pid" 2>/dev/null; then
+    if [ -n "$pid" ] && command_line "$pid" | grep -qF -e "$mark" && kill -"$signal" "$pid" 2>/dev/null; then
         tries=0
         while kill -0 "$pid" 2>/dev/null && [ "$tries" -lt 10 ]; do sleep 1; tries=$((tries + 1)); done
         kill -KILL "$pid" 2>/dev/null

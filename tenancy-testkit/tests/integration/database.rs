@@ -183,7 +183,7 @@ async fn a_template_is_migrated_once_and_its_copies_are_apart() -> TestResult {
         let server = server.clone();
         tokio::spawn(async move {
             server
-                .database_from_template("once", |url| async move {
+                .database_from_template(&fresh("once"), |url| async move {
                     MIGRATED.fetch_add(1, Ordering::SeqCst);
                     run(&url, "CREATE TABLE orders (id int); INSERT INTO orders VALUES (1)").await
                 })
@@ -206,13 +206,17 @@ async fn a_template_is_migrated_once_and_its_copies_are_apart() -> TestResult {
 #[tokio::test]
 async fn a_failed_migration_is_reported_and_tried_again() -> TestResult {
     let server = PostgresServer::shared().await?;
-    let failed =
-        server.database_from_template("fails", |url| async move { run(&url, "SELEKT 1").await }).await;
+    let failed = server
+        .database_from_template(&fresh("fails"), |url| async move { run(&url, "SELEKT 1").await })
+        .await;
     let error = failed.expect_err("the migration is not SQL");
     assert_eq!(error.kind(), ErrorKind::Migration);
     assert!(std::error::Error::source(&error).is_some());
     let db = server
-        .database_from_template("fails", |url| async move { run(&url, "CREATE TABLE t (id int)").await })
+        .database_from_template(
+            &fresh("fails"),
+            |url| async move { run(&url, "CREATE TABLE t (id int)").await },
+        )
         .await?;
     run(db.app_url(), "SELECT id FROM t").await?;
     Ok(())
@@ -225,15 +229,20 @@ async fn copies_of_a_template_are_quick() -> TestResult {
     let migrate = |url: String| async move {
         run(&url, "CREATE TABLE orders (id int); INSERT INTO orders SELECT generate_series(1, 1000)").await
     };
-    server.database_from_template("quick", migrate).await?.close().await?;
+    server.database_from_template(&fresh("quick"), migrate).await?.close().await?;
     let (start, count) = (Instant::now(), 10);
     for _ in 0..count {
-        server.database_from_template("quick", migrate).await?.close().await?;
+        server.database_from_template(&fresh("quick"), migrate).await?.close().await?;
     }
     let each = start.elapsed() / count;
     println!("a copy of a template, made and dropped: {each:?}");
     assert!(each.as_millis() < 2_000, "{each:?}");
     Ok(())
+}
+
+/// A template's name that no earlier process of a shared server has used.
+fn fresh(name: &str) -> String {
+    format!("{name}-{}", std::process::id())
 }
 
 async fn exists(server: &PostgresServer, name: &str) -> bool {

@@ -1,5 +1,7 @@
 //! What several topics need.
 
+use std::io::Write;
+
 use sqlx::{Connection, PgConnection};
 
 pub(crate) type TestResult = Result<(), Box<dyn std::error::Error>>;
@@ -19,4 +21,19 @@ pub(crate) async fn run(url: &str, statements: &'static str) -> Result<(), sqlx:
 pub(crate) async fn refusal(url: &str, statements: &'static str) -> Option<String> {
     let error = run(url, statements).await.err()?;
     Some(error.as_database_error()?.code()?.into_owned())
+}
+
+/// Returns whether a Docker daemon answers, and says so when it does not: a test that was not run must not look like
+/// one that passed.
+pub(crate) async fn docker_answers() -> bool {
+    use testcontainers_modules::testcontainers::core::client::docker_client_instance;
+
+    let asked = async { docker_client_instance().await.ok()?.version().await.ok() };
+    let answers =
+        tokio::time::timeout(std::time::Duration::from_secs(5), asked).await.ok().flatten().is_some();
+    if !answers {
+        // Past the capture of passing tests' output.
+        let _ = writeln!(std::io::stderr(), "not run: no Docker daemon answers");
+    }
+    answers
 }
