@@ -31,6 +31,10 @@ pub enum ErrorKind {
     UnknownTenant,
     /// The catalog did not answer; resolution then fails closed.
     CatalogUnavailable,
+    /// A store of named values did not answer.
+    StoreUnavailable,
+    /// A store answered with a value of another name: its connection is out of step and must be dropped.
+    ForeignValue,
 }
 
 /// An error of the tenancy crates' vocabulary: illegal names, missing scope, an unreachable catalog.
@@ -49,6 +53,15 @@ pub struct Error {
 impl Error {
     pub(crate) fn new(kind: ErrorKind, reason: impl Into<Cow<'static, str>>) -> Self {
         Self { kind, reason: reason.into(), source: None }
+    }
+
+    #[cfg(feature = "redis")]
+    pub(crate) fn with_source(
+        kind: ErrorKind,
+        reason: &'static str,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self { kind, reason: Cow::Borrowed(reason), source: Some(Arc::from(source.into())) }
     }
 
     /// Returns the error that a [`TenantCatalog`](crate::TenantCatalog) answers with when its store did not answer.

@@ -32,6 +32,7 @@
 //!
 //! # Crate features
 //!
+//! - `redis`: values of tenants on Redis, shared generations; `redis-cluster`: the same on Redis Cluster.
 //! - `tracing`: logs every [`TenantContext::assertion`].
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -55,7 +56,12 @@ pub use context::{Provenance, TenantContext};
 pub use error::{Error, ErrorKind};
 pub use host::{Domain, ForwardedHeader, ForwardedHost, HostError, RequestHost, TrustedProxies};
 pub use id::{TenantId, TenantIdRef, TenantKey, TenantSlug};
-pub use name::{GlobalKey, KeyPart, KeyParts, Namespace, NamespacedKey, PartWriter, PartsWriter};
+#[cfg(feature = "redis")]
+pub use name::{Found, Purge, PurgeStep, RedisGenerations, RedisNodes, TenantRedis, Vacant};
+pub use name::{
+    Generation, Generations, GlobalKey, KeyPart, KeyParts, LocalGenerations, Namespace, NamespacedKey,
+    PartWriter, PartsWriter,
+};
 pub use resolver::{
     Agreement, Membership, MembershipAnswer, Rejection, RejectionReason, Resolution, ResolveInput, Resolver,
     ResolverBuilder, TenantResolver, UnknownHost,

@@ -4,15 +4,23 @@
 //! another's.
 
 mod encode;
+mod generation;
 mod part;
+#[cfg(feature = "redis")]
+mod redis;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
+pub use generation::{Generation, Generations, LocalGenerations};
 pub use part::{KeyPart, KeyParts, PartWriter, PartsWriter};
 
 use self::encode::{Head, Text, Writer};
 use self::part::with_id_bytes;
+#[cfg(feature = "redis")]
+pub use self::redis::{Found, Purge, PurgeStep, RedisGenerations, RedisNodes, TenantRedis, Vacant};
+#[cfg(feature = "redis")]
+use crate::Tenant;
 use crate::TenantContext;
 
 /// A name that belongs to one tenant: `tenant:{id}:{part}:{part}…`.
@@ -148,6 +156,37 @@ impl Namespace {
     #[inline]
     pub fn key(&self, context: &TenantContext, parts: impl KeyParts) -> NamespacedKey {
         with_id_bytes(context.id(), |id| self.raw_key(id, None, parts))
+    }
+
+    /// Returns the key of `context`'s tenant that `parts` name, in `generation`: `tenant:1@7:orders:7`.
+    #[must_use]
+    pub fn key_in(
+        &self,
+        context: &TenantContext,
+        generation: Generation,
+        parts: impl KeyParts,
+    ) -> NamespacedKey {
+        with_id_bytes(context.id(), |id| self.raw_key(id, Some(generation.get()), parts))
+    }
+
+    /// What all names of `tenant` in this namespace begin with; a `:` or a `@` follows.
+    #[cfg(feature = "redis")]
+    fn tenant_head(&self, tenant: &Tenant) -> String {
+        with_id_bytes(tenant.id(), |id| self.raw_head(b"", id))
+    }
+
+    /// Where the tenant's shared generation is kept: no name of a tenant, of any area, has this text.
+    #[cfg(feature = "redis")]
+    fn generation_counter(&self, tenant: &Tenant) -> String {
+        with_id_bytes(tenant.id(), |id| self.raw_head(b"generation:", id))
+    }
+
+    #[cfg(feature = "redis")]
+    fn raw_head(&self, before: &[u8], id: &[u8]) -> String {
+        let mut writer = Writer::new();
+        writer.raw(before);
+        writer.tenant(self.head(id, None));
+        writer.as_str().to_owned()
     }
 
     #[inline]

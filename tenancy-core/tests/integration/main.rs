@@ -2,4 +2,7 @@
 
 mod cached;
 mod names;
+#[cfg(feature = "redis-cluster")]
+#[path = "../support/redis.rs"]
+mod redis_server;
 mod ui;

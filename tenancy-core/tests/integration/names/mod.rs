@@ -1,6 +1,8 @@
 //! Names, through the public interface.
 
 mod golden;
+#[cfg(feature = "redis-cluster")]
+mod redis;
 
 use tenancy_core::{Tenant, TenantContext, TenantId};
 
