@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -33,7 +34,9 @@ impl TenantContext {
     /// ```
     pub fn current() -> Result<Self, Error> {
         CURRENT
-            .with_borrow(Clone::clone)
+            .try_with(|current| current.borrow().clone())
+            .ok()
+            .flatten()
             .ok_or_else(|| Error::new(ErrorKind::NoTenantInScope, "no tenant is in scope"))
     }
 
@@ -103,33 +106,40 @@ impl ScopeSlot {
 
     /// Runs `f` in the scope of the tenant. The scope ends when `f` returns or panics.
     pub fn run<T>(&mut self, f: impl FnOnce() -> T) -> T {
-        let guard = Lent { outer: CURRENT.replace(self.0.take()), slot: &mut self.0 };
-        let output = f();
-        drop(guard);
-        output
+        let _lent = Lent::new(&mut self.0);
+        f()
     }
 }
 
 /// Runs `f` in nobody's scope: for work that one tenant's request happens to drive for everybody (CORE-15).
 pub(crate) fn outside_scopes<T>(f: impl FnOnce() -> T) -> T {
     let mut nobody = None;
-    let guard = Lent { outer: CURRENT.replace(None), slot: &mut nobody };
-    let output = f();
-    drop(guard);
-    output
+    let _lent = Lent::new(&mut nobody);
+    f()
 }
 
 const LENT: &str = "a slot is empty only while it runs";
 
-struct Lent<'a> {
-    outer: Option<TenantContext>,
-    slot: &'a mut Option<TenantContext>,
+/// While it lives, the thread has the slot's context, and the slot has the outer scope's.
+struct Lent<'a>(&'a mut Option<TenantContext>);
+
+impl<'a> Lent<'a> {
+    fn new(slot: &'a mut Option<TenantContext>) -> Self {
+        swap(slot);
+        Self(slot)
+    }
 }
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        *self.slot = CURRENT.replace(self.outer.take());
+        swap(self.0);
     }
+}
+
+/// Exchanges the thread's context and the slot's. A thread that is ending has none any more: what is dropped then finds
+/// no tenant, rather than aborting the process.
+fn swap(slot: &mut Option<TenantContext>) {
+    let _ = CURRENT.try_with(|current| mem::swap(&mut *current.borrow_mut(), slot));
 }
 
 pin_project! {

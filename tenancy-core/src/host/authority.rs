@@ -1,7 +1,7 @@
 //! `host[:port]`, read strictly, byte by byte.
 
 use std::borrow::Cow;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 
@@ -11,7 +11,7 @@ use super::Domain;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Host<'r> {
     Name(Cow<'r, str>),
-    Address,
+    Address(IpAddr),
 }
 
 /// The text is no `host[:port]`.
@@ -42,13 +42,13 @@ impl<'r> Authority<'r> {
     fn parse_ipv6(bytes: &'r [u8]) -> Result<Self, Malformed> {
         let end = bytes.iter().position(|byte| *byte == b']').ok_or(Malformed)?;
         let address = std::str::from_utf8(&bytes[1..end]).map_err(|_| Malformed)?;
-        address.parse::<Ipv6Addr>().map_err(|_| Malformed)?;
+        let address: Ipv6Addr = address.parse().map_err(|_| Malformed)?;
         let port = match &bytes[end + 1..] {
             [] => None,
             [b':', digits @ ..] => Some(parse_port(digits)?),
             _ => return Err(Malformed),
         };
-        Ok(Self { host: Host::Address, port })
+        Ok(Self { host: Host::Address(address.into()), port })
     }
 }
 
@@ -74,7 +74,8 @@ pub(crate) fn canonical_name(bytes: &[u8]) -> Result<Host<'_>, Malformed> {
     let name = std::str::from_utf8(bytes).map_err(|_| Malformed)?;
     // "Ends in a number" (WHATWG URL, section 3.5): every such name is an IPv4 address or an error.
     if is_numeric(&name[shape.last_label..]) {
-        return name.parse::<Ipv4Addr>().map(|_| Host::Address).map_err(|_| Malformed);
+        let address = name.parse::<Ipv4Addr>().map_err(|_| Malformed)?;
+        return Ok(Host::Address(address.into()));
     }
     let name = if shape.upper { Cow::Owned(name.to_ascii_lowercase()) } else { Cow::Borrowed(name) };
     if shape.hyphens && name.split('.').any(|label| label.starts_with("xn--")) {

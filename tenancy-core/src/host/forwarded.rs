@@ -88,6 +88,14 @@ impl ForwardedHost {
         self
     }
 
+    /// Returns the header that is believed, for `Vary`: between the proxies and the service it names the tenant.
+    pub(crate) fn header_name(&self) -> HeaderName {
+        match self.header {
+            ForwardedHeader::Forwarded => FORWARDED,
+            ForwardedHeader::XForwardedHost => X_FORWARDED_HOST.clone(),
+        }
+    }
+
     /// Returns the authority that the proxies forwarded, or `None` if the peer is none of them.
     pub(crate) fn read<'r>(
         &self,

@@ -54,7 +54,7 @@ impl Domain {
             .map_err(|_| Error::new(ErrorKind::InvalidDomain, "a domain is a host name"))?;
         match canonical_name(ascii.as_bytes()) {
             Ok(Host::Name(name)) => Ok(Self(SmolStr::new(name))),
-            Ok(Host::Address) => Err(Error::new(ErrorKind::InvalidDomain, "an IP address is no domain")),
+            Ok(Host::Address(_)) => Err(Error::new(ErrorKind::InvalidDomain, "an IP address is no domain")),
             Err(_) => Err(Error::new(ErrorKind::InvalidDomain, "a domain is a host name")),
         }
     }

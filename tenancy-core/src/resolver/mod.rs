@@ -8,7 +8,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::{HeaderName, Method, Request};
+use http::{HeaderName, Method, Request, Uri, Version};
 
 pub use agreement::Agreement;
 pub use policy::{Membership, MembershipAnswer, UnknownHost};
@@ -61,9 +61,9 @@ pub struct ResolveInput<'r> {
     /// The method.
     pub method: &'r Method,
     /// The request target.
-    pub uri: &'r http::Uri,
+    pub uri: &'r Uri,
     /// The protocol version.
-    pub version: http::Version,
+    pub version: Version,
     /// The headers.
     pub headers: &'r http::HeaderMap,
     /// What the server and outer layers attached.
@@ -84,6 +84,11 @@ impl<'r> ResolveInput<'r> {
             extensions: request.extensions(),
             peer,
         }
+    }
+
+    fn of(head: &'r RequestHead<'_>) -> Self {
+        let RequestHead { method, uri, version, headers, extensions, peer, host: _ } = *head;
+        Self { method, uri, version, headers, extensions, peer }
     }
 
     /// Returns a copy of the head that borrows nothing.
@@ -214,7 +219,9 @@ impl ResolverBuilder {
     ///
     /// # Errors
     ///
-    /// Returns [`ErrorKind::InvalidConfiguration`] if there is no strategy, or more than eight.
+    /// Returns [`ErrorKind::InvalidConfiguration`] if there is no strategy, or more than eight; if unknown hosts are
+    /// redirected to what is no absolute `http` or `https` URI; or if they are served as a tenant under
+    /// [`Agreement::FirstMatch`], which does not see what else a request says.
     pub fn build(self) -> Result<Resolver, Error> {
         if self.strategies.is_empty() || self.strategies.len() > agreement::MOST_SIGNALS {
             return Err(Error::new(
@@ -222,8 +229,11 @@ impl ResolverBuilder {
                 "a resolver has one to eight strategies",
             ));
         }
+        self.check_unknown_host()?;
         let mut vary: Vec<HeaderName> =
             self.strategies.iter().filter_map(|strategy| strategy.vary().cloned()).collect();
+        vary.extend(self.forwarded.as_ref().map(ForwardedHost::header_name));
+        vary.sort_by(|a, b| a.as_str().cmp(b.as_str()));
         vary.dedup();
         Ok(Resolver(Arc::new(Inner {
             catalog: self.catalog,
@@ -235,6 +245,23 @@ impl ResolverBuilder {
             policy: self.policy,
             vary: vary.into(),
         })))
+    }
+}
+
+impl ResolverBuilder {
+    fn check_unknown_host(&self) -> Result<(), Error> {
+        let fail = |reason| Err(Error::new(ErrorKind::InvalidConfiguration, reason));
+        match &self.unknown_host {
+            UnknownHost::Tenant(_) if self.agreement == Agreement::FirstMatch => {
+                fail("unknown hosts have a tenant only where all signals are read")
+            }
+            UnknownHost::Redirect(to)
+                if to.authority().is_none() || !matches!(to.scheme_str(), Some("http" | "https")) =>
+            {
+                fail("unknown hosts are redirected to an absolute URI")
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -264,8 +291,10 @@ impl TenantResolver for Resolver {
 
 impl Inner {
     fn resolve(self: &Arc<Self>, input: ResolveInput<'_>) -> Result<Resolution, Rejection> {
-        // Neither a tunnel nor the server as a whole belongs to a tenant (RFC 9110, sections 9.3.6 and 9.3.7).
-        if input.method == Method::CONNECT || input.uri.path() == "*" {
+        // Neither a tunnel nor the server as a whole belongs to a tenant (RFC 9110, sections 9.3.6 and 9.3.7). A WebSocket
+        // over HTTP/2 comes by CONNECT too, but with a scheme and a path (RFC 8441, section 4).
+        let extended = input.version >= Version::HTTP_2 && input.uri.scheme().is_some();
+        if (input.method == Method::CONNECT && !extended) || input.uri.path() == "*" {
             return Err(RejectionReason::NoTenant.into());
         }
         let head = self.read_head(input)?;
@@ -299,32 +328,51 @@ impl Inner {
     }
 
     fn decide(
-        &self,
+        self: &Arc<Self>,
         tenant: Option<Arc<Tenant>>,
         signals: &Signals<'_>,
         head: &RequestHead<'_>,
     ) -> Result<Resolution, Rejection> {
-        match (tenant, &self.unknown_host) {
+        let alone = signals.are_domain_alone();
+        let resolution = match (tenant, &self.unknown_host) {
             (Some(tenant), _) => self.policy.decide(tenant, signals, head),
-            (None, UnknownHost::Refuse) => Err(RejectionReason::UnknownTenant.into()),
-            (None, _) if !signals.are_domain_alone() => Err(RejectionReason::UnknownTenant.into()),
-            (None, UnknownHost::Redirect(to)) => Err(Rejection::redirect(to.clone())),
-            (None, UnknownHost::Tenant(id)) => self.serve_as(id),
+            (None, UnknownHost::Tenant(id)) if alone => Ok(self.serve_as(id, head)),
+            (None, _) => Err(RejectionReason::UnknownTenant.into()),
+        };
+        match &self.unknown_host {
+            UnknownHost::Redirect(to) if alone && !leads_to(to, head.host.name()) => {
+                Ok(redirect_unknown(resolution, to))
+            }
+            _ => resolution,
         }
     }
 
-    fn serve_as(&self, id: &TenantId) -> Result<Resolution, Rejection> {
-        let lookup = self.catalog.find(&TenantKey::Id(id.clone()));
+    /// Serves an unknown host as the tenant `id`, by the same policy as everybody else's requests.
+    fn serve_as(self: &Arc<Self>, id: &TenantId, head: &RequestHead<'_>) -> Resolution {
+        match self.catalog.find(&TenantKey::Id(id.clone())) {
+            Lookup::Found(tenant) => self.admit_host_tenant(tenant, id, head),
+            Lookup::Absent => Resolution::Ready(Err(RejectionReason::UnknownTenant.into())),
+            Lookup::Later(answer) => {
+                let (this, id) = (Arc::clone(self), id.clone());
+                let (request, peer) = (ResolveInput::of(head).to_request(), head.peer);
+                Resolution::Later(Box::pin(async move {
+                    let tenant = answer.await?.ok_or(RejectionReason::UnknownTenant)?;
+                    let resolution = {
+                        let head = this.read_head(ResolveInput::new(&request, peer))?;
+                        this.admit_host_tenant(tenant, &id, &head)
+                    };
+                    resolution.wait().await
+                }))
+            }
+        }
+    }
+
+    fn admit_host_tenant(&self, tenant: Arc<Tenant>, id: &TenantId, head: &RequestHead<'_>) -> Resolution {
+        if tenant.id() != id {
+            return Resolution::Ready(Err(RejectionReason::UnknownTenant.into()));
+        }
         let provenance = Provenance::ASSERTED.with(SignalKind::UnknownHost);
-        let accept = move |tenant: Option<Arc<Tenant>>| match tenant {
-            Some(tenant) if tenant.status().is_active() => Ok(TenantContext::resolved(tenant, provenance)),
-            _ => Err(RejectionReason::UnknownTenant.into()),
-        };
-        Ok(match lookup {
-            Lookup::Found(tenant) => Resolution::Ready(accept(Some(tenant))),
-            Lookup::Absent => Resolution::Ready(accept(None)),
-            Lookup::Later(answer) => Resolution::Later(Box::pin(async move { accept(answer.await?) })),
-        })
+        self.policy.admit(tenant, Ok(provenance), false, head)
     }
 
     fn read_head<'r>(&self, input: ResolveInput<'r>) -> Result<RequestHead<'r>, Rejection> {
@@ -333,7 +381,7 @@ impl Inner {
         if self.reads_host && !host.is_present() {
             return Err(HostError::Missing.into());
         }
-        Ok(RequestHead { method, uri, headers, extensions, peer, host })
+        Ok(RequestHead { method, uri, version, headers, extensions, peer, host })
     }
 
     fn read_signals<'h>(&self, head: &'h RequestHead<'_>) -> Result<Signals<'h>, Rejection> {
@@ -347,5 +395,27 @@ impl Inner {
             }
         }
         Ok(signals)
+    }
+}
+
+/// Whether a redirect to `to` would come back to the host `name`, for ever.
+fn leads_to(to: &Uri, name: Option<&str>) -> bool {
+    to.host().zip(name).is_some_and(|(to, name)| to.eq_ignore_ascii_case(name))
+}
+
+/// Sends to `to` whoever would be told that there is no such tenant, so that unknown hosts and the domains of tenants
+/// that the caller may not know of get one answer (TWR-48).
+fn redirect_unknown(resolution: Result<Resolution, Rejection>, to: &Uri) -> Resolution {
+    let hide = |rejection: Rejection, to: &Uri| match rejection.reason() {
+        RejectionReason::UnknownTenant | RejectionReason::NotAMember => Rejection::redirect(to.clone()),
+        _ => rejection,
+    };
+    match resolution {
+        Ok(Resolution::Ready(answer)) => Resolution::Ready(answer.map_err(|rejection| hide(rejection, to))),
+        Ok(Resolution::Later(answer)) => {
+            let to = to.clone();
+            Resolution::Later(Box::pin(async move { answer.await.map_err(|rejection| hide(rejection, &to)) }))
+        }
+        Err(rejection) => Resolution::Ready(Err(hide(rejection, to))),
     }
 }

@@ -21,9 +21,10 @@ pub enum UnknownHost {
     /// It is refused.
     #[default]
     Refuse,
-    /// It is served as this tenant, if that one is active and the request says nothing else about a tenant.
+    /// It is served as this tenant, if that one is active, the caller may act for it, and the request says nothing
+    /// else about a tenant. The domain of a tenant that is not served is refused, and so can be told from an unknown one.
     Tenant(TenantId),
-    /// It is sent to this address with 308.
+    /// It is sent to this address with 308, and so are the domains of tenants that the caller may not know of.
     Redirect(Uri),
 }
 
@@ -92,30 +93,43 @@ impl Policy {
         signals: &Signals<'_>,
         head: &RequestHead<'_>,
     ) -> Result<Resolution, Rejection> {
-        let active = tenant.status().is_active();
         if let Some(name) = signals.domain() {
             check_domain(&tenant, name, head.uri)?;
         }
-        // An inactive tenant is looked at before the signals are compared: a stranger must not be able to tell it from
-        // an unknown one by adding a header that disagrees (TWR-48).
         let agreed = signals.agree_on(&tenant);
-        if active {
-            agreed.as_ref().map_err(|rejection| Rejection::new(rejection.reason()))?;
-        }
-        let entitled = self.public_status || signals.name(&tenant, SignalKind::Token);
+        let by_token = signals.name(&tenant, SignalKind::Token);
+        Ok(self.admit(tenant, agreed, by_token, head))
+    }
+
+    /// Asks whether the caller is a member before anything is said of the tenant. The signals are compared last: a
+    /// stranger must not be able to tell a tenant from an unknown one by adding a header that disagrees (TWR-48).
+    pub(super) fn admit(
+        &self,
+        tenant: Arc<Tenant>,
+        agreed: Result<Provenance, Rejection>,
+        by_token: bool,
+        head: &RequestHead<'_>,
+    ) -> Resolution {
+        let active = tenant.status().is_active();
         let answer = match &self.membership {
+            _ if !active && self.public_status => MembershipAnswer::Member,
             Some(membership) => membership.check(&tenant, head),
-            None if active || entitled => MembershipAnswer::Member,
+            None if active || by_token => MembershipAnswer::Member,
             None => MembershipAnswer::Stranger,
         };
-        let outcome = Outcome { tenant, agreed, has_membership: self.membership.is_some() };
-        Ok(match answer {
+        let outcome = Outcome { tenant, agreed };
+        match answer {
             MembershipAnswer::Member => Resolution::Ready(outcome.of(true)),
             MembershipAnswer::Stranger => Resolution::Ready(outcome.of(false)),
-            MembershipAnswer::Later(answer) => {
-                Resolution::Later(Box::pin(async move { outcome.of(answer.await?) }))
-            }
-        })
+            MembershipAnswer::Later(answer) => Resolution::Later(Box::pin(async move {
+                let member = answer.await?;
+                // The tenant may have been suspended while somebody was asked.
+                if outcome.tenant.status().is_active() && !outcome.tenant.is_still_active() {
+                    return Err(RejectionReason::UnknownTenant.into());
+                }
+                outcome.of(member)
+            })),
+        }
     }
 }
 
@@ -123,14 +137,13 @@ impl Policy {
 struct Outcome {
     tenant: Arc<Tenant>,
     agreed: Result<Provenance, Rejection>,
-    has_membership: bool,
 }
 
 impl Outcome {
     fn of(self, member: bool) -> Result<TenantContext, Rejection> {
         match (self.tenant.status(), member) {
             (TenantStatus::Active, true) => Ok(TenantContext::resolved(self.tenant, self.agreed?)),
-            (TenantStatus::Active, false) if self.has_membership => Err(RejectionReason::NotAMember.into()),
+            (TenantStatus::Active, false) => Err(RejectionReason::NotAMember.into()),
             (_, false) | (TenantStatus::Cancelled, _) => Err(RejectionReason::UnknownTenant.into()),
             (status, true) => Err(Rejection::inactive(status, self.tenant.retry_after())),
         }
@@ -148,14 +161,16 @@ fn check_domain(tenant: &Tenant, name: &str, uri: &Uri) -> Result<(), Rejection>
             if over || !tenant.status().is_active() {
                 return Err(RejectionReason::UnknownTenant.into());
             }
-            Err(Rejection::redirect(moved_uri(to, uri)))
+            Err(moved_uri(to, uri).map_or_else(|| RejectionReason::UnknownTenant.into(), Rejection::redirect))
         }
     }
 }
 
 /// The same path and query on the new domain. Always https: a custom domain without it could not be trusted anyway.
-fn moved_uri(to: &Domain, uri: &Uri) -> Uri {
+///
+/// Nothing comes of it where the two together are longer than a URI may be.
+fn moved_uri(to: &Domain, uri: &Uri) -> Option<Uri> {
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let target = Uri::builder().scheme("https").authority(to.as_str()).path_and_query(path);
-    target.build().expect("a domain and the path of a request form a URI")
+    target.build().ok()
 }

@@ -36,8 +36,12 @@ impl Strategy for CookieStrategy {
         let lines =
             head.headers.get_all(COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
         let mut values = lines.filter_map(|pair| {
-            let pair = pair.trim_ascii();
-            pair.strip_prefix(self.name.as_bytes())?.strip_prefix(b"=")
+            // Blanks around the name, and a name without a value, are a cookie to some readers: never "absent".
+            let (name, value) = match pair.iter().position(|byte| *byte == b'=') {
+                Some(equals) => (&pair[..equals], &pair[equals + 1..]),
+                None => (pair, &b""[..]),
+            };
+            (name.trim_ascii() == self.name.as_bytes()).then_some(value.trim_ascii())
         });
         let Some(value) = values.next() else { return Ok(None) };
         if values.next().is_some() {

@@ -23,6 +23,8 @@ use crate::TrustedProxies;
 #[derive(Clone, Debug)]
 pub struct HeaderStrategy {
     name: HeaderName,
+    /// The name under which gRPC would send the value in binary.
+    binary: Option<HeaderName>,
     named_by: NamedBy,
     trusted: TrustedProxies,
 }
@@ -33,6 +35,7 @@ impl HeaderStrategy {
     pub fn new() -> Self {
         Self {
             name: HeaderName::from_static("x-tenant-id"),
+            binary: Some(HeaderName::from_static("x-tenant-id-bin")),
             named_by: NamedBy::Id,
             trusted: TrustedProxies::default(),
         }
@@ -41,6 +44,7 @@ impl HeaderStrategy {
     /// Sets the header's name.
     #[must_use]
     pub fn with_name(mut self, name: HeaderName) -> Self {
+        self.binary = HeaderName::try_from(format!("{name}-bin")).ok();
         self.name = name;
         self
     }
@@ -69,7 +73,15 @@ impl Default for HeaderStrategy {
 impl Strategy for HeaderStrategy {
     fn read<'h>(&self, head: &'h RequestHead<'_>) -> Result<Option<Signal<'h>>, SignalError> {
         let mut lines = head.headers.get_all(&self.name).iter();
-        let Some(line) = lines.next() else { return Ok(None) };
+        let Some(line) = lines.next() else {
+            // A tenant in binary metadata is not understood, which is not the same as absent (TWR-39).
+            return match &self.binary {
+                Some(name) if head.headers.contains_key(name) => {
+                    Err(SignalError::Malformed(SignalKind::Header))
+                }
+                _ => Ok(None),
+            };
+        };
         if lines.next().is_some() {
             return Err(SignalError::Repeated(SignalKind::Header));
         }

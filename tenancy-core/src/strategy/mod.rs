@@ -9,7 +9,7 @@ mod query;
 use std::fmt;
 use std::net::IpAddr;
 
-use http::{Extensions, HeaderMap, Method, Uri};
+use http::{Extensions, HeaderMap, Method, Uri, Version};
 use serde::{Deserialize, Serialize};
 
 pub use cookie::CookieStrategy;
@@ -134,6 +134,8 @@ pub struct RequestHead<'r> {
     pub method: &'r Method,
     /// The request target, as it arrived: before any router stripped a prefix.
     pub uri: &'r Uri,
+    /// The protocol version.
+    pub version: Version,
     /// The headers.
     pub headers: &'r HeaderMap,
     /// What the server and outer layers attached.

@@ -61,7 +61,8 @@ impl PathStrategy {
             return malformed;
         }
         let Some(rest) = path.strip_prefix(&*self.prefix).and_then(|rest| rest.strip_prefix('/')) else {
-            return Ok(None);
+            // To a reader that decodes first, `/%74/acme` is below `/t`.
+            return if self.is_below_once_decoded(path) { malformed } else { Ok(None) };
         };
         let segment = rest.split('/').next().unwrap_or_default();
         if segment.is_empty() {
@@ -69,6 +70,13 @@ impl PathStrategy {
         }
         let rest_at = self.prefix.len() + 1 + segment.len();
         Ok(Some(TenantPath { segment, rest: &path[rest_at..], rest_at }))
+    }
+
+    fn is_below_once_decoded(&self, path: &str) -> bool {
+        path.contains('%') && {
+            let mut decoded = percent_encoding::percent_decode_str(path);
+            self.prefix.bytes().chain([b'/']).all(|byte| decoded.next() == Some(byte))
+        }
     }
 }
 

@@ -33,29 +33,35 @@ pin_project! {
     pub struct ResponseBody<B> {
         #[pin]
         kind: Kind<B>,
+        slot: Option<ScopeSlot>,
+    }
+
+    /// What the handler left in the body is dropped in the scope too.
+    impl<B> PinnedDrop for ResponseBody<B> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            if let Some(slot) = this.slot {
+                slot.run(|| this.kind.set(Kind::Refusal { text: None }));
+            }
+        }
     }
 }
 
 pin_project! {
     #[project = KindProj]
     enum Kind<B> {
-        Scoped { #[pin] body: B, slot: ScopeSlot },
-        Public { #[pin] body: B },
+        Inner { #[pin] body: B },
         Refusal { text: Option<Bytes> },
     }
 }
 
 impl<B> ResponseBody<B> {
     pub(super) fn scoped(body: B, context: Option<TenantContext>) -> Self {
-        let kind = match context {
-            Some(context) => Kind::Scoped { body, slot: ScopeSlot::new(context) },
-            None => Kind::Public { body },
-        };
-        Self { kind }
+        Self { kind: Kind::Inner { body }, slot: context.map(ScopeSlot::new) }
     }
 
     pub(super) fn refusal(text: Bytes) -> Self {
-        Self { kind: Kind::Refusal { text: (!text.is_empty()).then_some(text) } }
+        Self { kind: Kind::Refusal { text: (!text.is_empty()).then_some(text) }, slot: None }
     }
 }
 
@@ -70,33 +76,32 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        let frame = match self.project().kind.project() {
-            KindProj::Scoped { body, slot } => {
-                let frame = slot.run(|| body.poll_frame(cx));
-                // Looked at last: what the handler produced while the tenant was suspended is not handed out.
-                if !slot.context().is_still_active() && !matches!(frame, Poll::Ready(None)) {
-                    return Poll::Ready(Some(Err(TenantGone.into())));
-                }
-                frame
-            }
-            KindProj::Public { body } => body.poll_frame(cx),
+        let this = self.project();
+        let body = match this.kind.project() {
+            KindProj::Inner { body } => body,
             KindProj::Refusal { text } => {
                 return Poll::Ready(text.take().map(|text| Ok(Frame::data(text.into()))));
             }
         };
+        let Some(slot) = this.slot else { return body.poll_frame(cx).map_err(Into::into) };
+        let frame = slot.run(|| body.poll_frame(cx));
+        // Looked at last: what the handler produced while the tenant was suspended is not handed out.
+        if !slot.context().is_still_active() && !matches!(frame, Poll::Ready(None)) {
+            return Poll::Ready(Some(Err(TenantGone.into())));
+        }
         frame.map_err(Into::into)
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
-            Kind::Scoped { body, .. } | Kind::Public { body } => body.is_end_stream(),
+            Kind::Inner { body } => body.is_end_stream(),
             Kind::Refusal { text } => text.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
-            Kind::Scoped { body, .. } | Kind::Public { body } => body.size_hint(),
+            Kind::Inner { body } => body.size_hint(),
             Kind::Refusal { text } => SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64)),
         }
     }

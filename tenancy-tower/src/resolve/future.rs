@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, VARY};
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tenancy_core::{BoxFuture, Rejection, ScopeSlot, TenantContext};
@@ -28,6 +28,22 @@ pin_project! {
     {
         #[pin]
         state: State<S, S::Future, ReqB>,
+        // The tenant in whose scope the call runs, once it runs.
+        slot: Option<ScopeSlot>,
+        after: Option<Arc<Config>>,
+    }
+
+    /// A call that is cancelled is dropped in its scope too: what its guards log or undo is the tenant's.
+    impl<S, ReqB> PinnedDrop for ResponseFuture<S, ReqB>
+    where
+        S: Service<Request<ReqB>>,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            if let Some(slot) = this.slot {
+                slot.run(|| this.state.set(State::Done));
+            }
+        }
     }
 }
 
@@ -35,8 +51,9 @@ pin_project! {
     #[project = StateProj]
     enum State<S, F, ReqB> {
         Resolving { answer: BoxFuture<Result<TenantContext, Rejection>>, call: Option<Box<Call<S, ReqB>>> },
-        Running { #[pin] call: F, slot: Option<ScopeSlot>, after: Option<Arc<Config>> },
-        Refused { rejection: Option<Box<Rejection>>, protocol: Protocol },
+        Running { #[pin] call: F },
+        Refused { rejection: Box<Rejection>, protocol: Protocol },
+        Done,
     }
 }
 
@@ -52,16 +69,15 @@ where
     S: Service<Request<ReqB>>,
 {
     pub(super) fn public(call: S::Future) -> Self {
-        Self { state: State::Running { call, slot: None, after: None } }
+        Self { state: State::Running { call }, slot: None, after: None }
     }
 
     pub(super) fn running(call: S::Future, slot: ScopeSlot, after: Option<Arc<Config>>) -> Self {
-        Self { state: State::Running { call, slot: Some(slot), after } }
+        Self { state: State::Running { call }, slot: Some(slot), after }
     }
 
-    pub(super) fn refused(rejection: Rejection, headers: &HeaderMap) -> Self {
-        let protocol = Protocol::of(headers);
-        Self { state: State::Refused { rejection: Some(Box::new(rejection)), protocol } }
+    pub(super) fn refused(rejection: Rejection, protocol: Protocol) -> Self {
+        Self { state: State::refused(rejection, protocol), slot: None, after: None }
     }
 
     pub(super) fn resolving(
@@ -71,7 +87,13 @@ where
         request: Request<ReqB>,
     ) -> Self {
         let call = Some(Box::new(Call { inner, config, request }));
-        Self { state: State::Resolving { answer, call } }
+        Self { state: State::Resolving { answer, call }, slot: None, after: None }
+    }
+}
+
+impl<S, F, ReqB> State<S, F, ReqB> {
+    fn refused(rejection: Rejection, protocol: Protocol) -> Self {
+        Self::Refused { rejection: Box::new(rejection), protocol }
     }
 }
 
@@ -83,22 +105,24 @@ where
     type Output = Result<Response<ResponseBody<ResB>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.project().state;
+        let this = self.project();
+        let mut state = this.state;
         loop {
             match state.as_mut().project() {
-                StateProj::Running { call, slot, after } => {
-                    let answer = match slot {
-                        Some(running) => ready!(running.run(|| call.poll(cx))),
-                        None => ready!(call.poll(cx)),
+                StateProj::Running { .. } => {
+                    let answer = match this.slot {
+                        Some(slot) => ready!(slot.run(|| poll_call(state.as_mut(), cx))),
+                        None => ready!(poll_call(state, cx)),
                     };
-                    let context = slot.take().map(ScopeSlot::into_context);
-                    return Poll::Ready(answer.map(|response| finish(response, context, after.as_deref())));
+                    let context = this.slot.take().map(ScopeSlot::into_context);
+                    return Poll::Ready(
+                        answer.map(|response| finish(response, context, this.after.as_deref())),
+                    );
                 }
                 StateProj::Refused { rejection, protocol } => {
-                    let rejection = rejection.take().expect(DONE);
-                    return Poll::Ready(Ok(
-                        rejection::respond(&rejection, *protocol).map(ResponseBody::refusal)
-                    ));
+                    let response = rejection::respond(rejection, *protocol).map(ResponseBody::refusal);
+                    state.set(State::Done);
+                    return Poll::Ready(Ok(response));
                 }
                 StateProj::Resolving { answer, call } => {
                     let answer = ready!(answer.as_mut().poll(cx));
@@ -106,18 +130,32 @@ where
                     state.set(match answer {
                         Ok(context) => {
                             let (call, slot) = call_in_scope(&mut inner, &config, request, context);
-                            let after = config.cache.then_some(config);
-                            State::Running { call, slot: Some(slot), after }
+                            *this.slot = Some(slot);
+                            *this.after = config.cache.then_some(config);
+                            State::Running { call }
                         }
                         Err(rejection) => {
-                            let protocol = Protocol::of(request.headers());
-                            State::Refused { rejection: Some(Box::new(rejection)), protocol }
+                            State::refused(rejection, Protocol::of(request.version(), request.headers()))
                         }
                     });
                 }
+                StateProj::Done => panic!("{DONE}"),
             }
         }
     }
+}
+
+/// Polls the call, and drops it where it is done: in the scope, as it was polled.
+fn poll_call<S, F: Future, ReqB>(
+    mut state: Pin<&mut State<S, F, ReqB>>,
+    cx: &mut Context<'_>,
+) -> Poll<F::Output> {
+    let StateProj::Running { call } = state.as_mut().project() else {
+        unreachable!("only a running call is polled")
+    };
+    let output = ready!(call.poll(cx));
+    state.set(State::Done);
+    Poll::Ready(output)
 }
 
 const DONE: &str = "a future is not polled after it is done";

@@ -25,10 +25,14 @@ pub struct OriginalUri(pub Uri);
 /// Reads the address of the peer from a request's extensions.
 pub(super) type PeerFn = fn(&Extensions) -> Option<IpAddr>;
 
+/// Reads the target as it arrived from a request's extensions.
+pub(super) type TargetFn = fn(&Extensions) -> Option<&Uri>;
+
 #[derive(Clone)]
 pub(super) struct Config {
     pub(super) public: Vec<(Option<Method>, Box<str>)>,
     pub(super) peer: PeerFn,
+    pub(super) target: TargetFn,
     pub(super) extension: bool,
     pub(super) strip: Option<PathStrategy>,
     pub(super) cache: bool,
@@ -75,7 +79,9 @@ impl<R: TenantResolver> ResolveTenantLayer<R> {
         let vary = (!names.is_empty())
             .then(|| HeaderValue::from_str(&names).expect("header names are a header value"));
         let peer = |extensions: &Extensions| extensions.get::<PeerAddr>().map(|peer| peer.0.ip());
-        let config = Config { public: Vec::new(), peer, extension: true, strip: None, cache: true, vary };
+        let target: TargetFn = |extensions| extensions.get::<OriginalUri>().map(|original| &original.0);
+        let (extension, strip, cache) = (true, None, true);
+        let config = Config { public: Vec::new(), peer, target, extension, strip, cache, vary };
         Self { resolver, config: Arc::new(config) }
     }
 
@@ -106,6 +112,27 @@ impl<R: TenantResolver> ResolveTenantLayer<R> {
     #[must_use]
     pub fn with_peer(self, peer: fn(&Extensions) -> Option<IpAddr>) -> Self {
         self.with(|config| config.peer = peer)
+    }
+
+    /// Sets how the request target as it arrived is read from a request's extensions, where an outer router has stripped
+    /// a prefix since (default: from [`OriginalUri`]). Without one, the target is taken as it is (TWR-36).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tenancy_core::{MemoryCatalog, PathStrategy, Resolver};
+    /// # use tenancy_tower::ResolveTenantLayer;
+    /// use axum::extract::OriginalUri;
+    ///
+    /// # let resolver = Resolver::builder(Arc::new(MemoryCatalog::new())).with_strategy(PathStrategy::new("/t")?).build()?;
+    /// let layer = ResolveTenantLayer::new(resolver)
+    ///     .with_target(|extensions| extensions.get::<OriginalUri>().map(|original| &original.0));
+    /// # Ok::<_, tenancy_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_target(self, target: fn(&Extensions) -> Option<&Uri>) -> Self {
+        self.with(|config| config.target = target)
     }
 
     /// Sets whether the context is put into the request's extensions (default: yes). The scope alone costs no

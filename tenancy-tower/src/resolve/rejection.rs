@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version};
 use tenancy_core::{Rejection, RejectionReason, SignalError, TenantStatus};
 
 /// How the client wants to be told.
@@ -13,10 +13,18 @@ pub(super) enum Protocol {
 }
 
 impl Protocol {
-    pub(super) fn of(headers: &HeaderMap) -> Self {
-        let grpc =
-            headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
-        if grpc { Self::Grpc } else { Self::Http }
+    /// gRPC is HTTP/2 with a content type of its own. Nobody else is told "200" of a refused request: something that
+    /// asks this service whether to let a request through may look at no more than that.
+    pub(super) fn of(version: Version, headers: &HeaderMap) -> Self {
+        let is_grpc = |value: &HeaderValue| {
+            let rest = value.as_bytes().strip_prefix(b"application/grpc");
+            rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+        };
+        if version == Version::HTTP_2 && headers.get(CONTENT_TYPE).is_some_and(is_grpc) {
+            Self::Grpc
+        } else {
+            Self::Http
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use tower_service::Service;
 use super::body::ResponseBody;
 use super::future::ResponseFuture;
 use super::layer::{Config, OriginalUri};
+use super::rejection::Protocol;
 
 /// Resolves the tenant of each request, or refuses the request; made by
 /// [`ResolveTenantLayer`](super::ResolveTenantLayer).
@@ -56,16 +57,19 @@ where
     }
 
     fn call(&mut self, request: Request<ReqB>) -> Self::Future {
-        if self.config.is_public(request.method(), request.uri().path()) {
+        let mut input = ResolveInput::new(&request, (self.config.peer)(request.extensions()));
+        input.uri = (self.config.target)(request.extensions()).unwrap_or(input.uri);
+        if self.config.is_public(input.method, input.uri.path()) {
             return ResponseFuture::public(self.inner.call(request));
         }
-        let peer = (self.config.peer)(request.extensions());
-        match self.resolver.resolve(ResolveInput::new(&request, peer)) {
+        match self.resolver.resolve(input) {
             Resolution::Ready(Ok(context)) => {
                 let (call, slot) = call_in_scope(&mut self.inner, &self.config, request, context);
                 ResponseFuture::running(call, slot, self.after())
             }
-            Resolution::Ready(Err(rejection)) => ResponseFuture::refused(rejection, request.headers()),
+            Resolution::Ready(Err(rejection)) => {
+                ResponseFuture::refused(rejection, Protocol::of(request.version(), request.headers()))
+            }
             Resolution::Later(answer) => {
                 // `poll_ready` readied `self.inner`, not its clone: the one that is ready goes into the future.
                 let clone = self.inner.clone();
@@ -99,6 +103,9 @@ where
     }
     if config.extension {
         request.extensions_mut().insert(context.clone());
+    } else {
+        // One that an outer layer left must not contradict the scope.
+        request.extensions_mut().remove::<TenantContext>();
     }
     let mut slot = ScopeSlot::new(context);
     let future = slot.run(|| inner.call(request));
@@ -121,7 +128,9 @@ fn strip<B>(strategy: &PathStrategy, request: &mut Request<B>) {
     let mut parts = mem::take(request.uri_mut()).into_parts();
     parts.path_and_query = Some(stripped);
     *request.uri_mut() = Uri::from_parts(parts).expect("a URI stays whole with another path");
-    request.extensions_mut().insert(OriginalUri(original));
+    if request.extensions().get::<OriginalUri>().is_none() {
+        request.extensions_mut().insert(OriginalUri(original));
+    }
 }
 
 impl<S: fmt::Debug, R> fmt::Debug for ResolveTenant<S, R> {

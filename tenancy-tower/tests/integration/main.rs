@@ -1,0 +1,11 @@
+//! The layer against real servers, over real sockets.
+
+mod client;
+mod contract;
+mod disclosure;
+mod h2;
+mod headers;
+mod observe;
+mod propagate;
+mod raw;
+mod world;
