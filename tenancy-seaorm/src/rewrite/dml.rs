@@ -1,11 +1,12 @@
 //! UPDATE and DELETE: the target and every other table are limited to the tenant's rows.
 
-use sqlparser::ast::{Delete, FromTable, TableFactor, TableWithJoins, Update, UpdateTableFromKind};
+use sqlparser::ast::{Delete, Expr, FromTable, TableFactor, TableWithJoins, Update, UpdateTableFromKind};
 
 use super::Broken;
 use super::clause::{Clauses, from_end, unclear};
 use super::from::Guard;
 use super::insert::read_only;
+use super::leak::Sources;
 use super::rules::{Found, Owned};
 use super::walk::Walk;
 use crate::error::Error;
@@ -31,15 +32,17 @@ impl<'a> Walk<'a> {
         Clauses::agree("RETURNING", update.returning.is_some(), clauses.returning.is_some())?;
         in_order(&[Some(start), clauses.set, clauses.from, clauses.wher, Some(clauses.tail)])?;
         self.set_returning(clauses.returning);
+        self.sources = Sources::default();
         let mut guards = Vec::new();
         if let Some((owned, guard)) = self.target(&update.table, start + 1)? {
             for assignment in &update.assignments {
                 self.assignment(assignment, owned)?;
             }
+            self.sources.guards.push(guard.clone());
             guards.push(guard);
         }
-        self.sources(from, clauses.from, from_end(&clauses), &mut guards)?;
-        self.refuse_leaks_in(update.selection.as_ref(), from, &guards)?;
+        self.place_sources(from, clauses.from, from_end(&clauses), &mut guards)?;
+        self.write_leaks(update.selection.as_ref(), &clauses)?;
         self.guard_write(&clauses, &guards)
     }
 
@@ -67,12 +70,14 @@ impl<'a> Walk<'a> {
         Clauses::agree("RETURNING", delete.returning.is_some(), clauses.returning.is_some())?;
         in_order(&[Some(start), clauses.from, clauses.using, clauses.wher, Some(clauses.tail)])?;
         self.set_returning(clauses.returning);
+        self.sources = Sources::default();
         let mut guards = Vec::new();
         if let Some((_, guard)) = self.target(target, start + 2)? {
+            self.sources.guards.push(guard.clone());
             guards.push(guard);
         }
-        self.sources(using, clauses.using, from_end(&clauses), &mut guards)?;
-        self.refuse_leaks_in(delete.selection.as_ref(), using, &guards)?;
+        self.place_sources(using, clauses.using, from_end(&clauses), &mut guards)?;
+        self.write_leaks(delete.selection.as_ref(), &clauses)?;
         self.guard_write(&clauses, &guards)
     }
 
@@ -119,7 +124,7 @@ impl<'a> Walk<'a> {
         Ok(Some((owned, Guard::new(qualifier, owned.quoted.clone(), name.to_string(), (first, last)))))
     }
 
-    fn sources(
+    fn place_sources(
         &mut self,
         from: &[TableWithJoins],
         keyword: Option<usize>,
@@ -134,6 +139,14 @@ impl<'a> Walk<'a> {
             guards.extend(sources);
         }
         Ok(())
+    }
+
+    fn write_leaks(&mut self, selection: Option<&Expr>, clauses: &Clauses) -> Result<(), Error> {
+        self.sources.item = 0;
+        match (selection, clauses.wher) {
+            (Some(expr), Some(wher)) => self.predicate(expr, wher + 1, clauses.tail),
+            _ => Ok(()),
+        }
     }
 
     fn guard_write(&mut self, clauses: &Clauses, guards: &[Guard]) -> Result<(), Error> {

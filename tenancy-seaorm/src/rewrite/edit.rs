@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind};
 use crate::policy::Dialect;
 
 /// Text to insert, with the places in it where the tenant's value is bound.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Piece {
     pub(super) text: String,
     pub(super) tenants: Vec<usize>,
@@ -36,36 +36,70 @@ impl Piece {
     }
 }
 
+/// What was inserted into a text, and before which of its bytes.
+#[derive(Debug)]
+pub(super) struct Insertion {
+    pub(super) at: usize,
+    pub(super) piece: Piece,
+    /// A token was taken away there.
+    pub(super) replaces: bool,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Edits {
-    /// Sorted by place when the plan is made: `2 i` is before token `i`, `2 i + 1` after it.
-    list: Vec<(usize, Piece)>,
+    /// Sorted by place when the plan is made: `2 i` is before token `i`, `2 i + 1` after it. Where several stand at one
+    /// place, those of lower rank come first.
+    list: Vec<(usize, u8, Piece)>,
     replaced: Vec<usize>,
 }
 
 impl Edits {
     pub(super) fn before(&mut self, token: usize, piece: Piece) {
-        self.list.push((2 * token, piece));
+        self.list.push((2 * token, 0, piece));
     }
 
     pub(super) fn after(&mut self, token: usize, piece: Piece) {
-        self.list.push((2 * token + 1, piece));
+        self.list.push((2 * token + 1, 1, piece));
+    }
+
+    /// Before `token`, and after everything else that is inserted there.
+    pub(super) fn before_inner(&mut self, token: usize, piece: Piece) {
+        self.list.push((2 * token, 1, piece));
+    }
+
+    /// After `token`, and before everything else that is inserted there.
+    pub(super) fn after_inner(&mut self, token: usize, piece: Piece) {
+        self.list.push((2 * token + 1, 0, piece));
     }
 
     /// Puts `piece` in the place of a token.
     pub(super) fn replace(&mut self, token: usize, piece: Piece) {
         self.replaced.push(token);
-        self.list.push((2 * token, piece));
+        self.list.push((2 * token, 0, piece));
     }
 
+    /// Everything that is inserted, in order, by byte of the text.
+    pub(super) fn insertions(&self, toks: &Tokens<'_>) -> Vec<Insertion> {
+        let insertion = |(place, _, piece): &(usize, u8, Piece)| {
+            let tok = toks.toks[place / 2];
+            let replaces = place % 2 == 0 && self.replaced.contains(&(place / 2));
+            Insertion { at: if place % 2 == 0 { tok.start } else { tok.end }, piece: piece.clone(), replaces }
+        };
+        self.list.iter().map(insertion).collect()
+    }
+
+    pub(super) fn sort(&mut self) {
+        self.list.sort_by_key(|(place, rank, _)| (*place, *rank));
+    }
+
+    /// The text with everything inserted; [`Edits::sort`] comes first.
     pub(super) fn plan(
-        mut self,
+        &self,
         toks: &Tokens<'_>,
         dialect: Dialect,
         checks: Vec<Check>,
     ) -> Result<Plan, Error> {
         let params = Params::read(toks, dialect)?;
-        self.list.sort_by_key(|(place, _)| *place);
         let mut out =
             Output { sql: String::with_capacity(toks.sql.len() + 64), params, seen: 0, at: Vec::new() };
         let mut edits = self.list.iter().peekable();
@@ -73,7 +107,7 @@ impl Edits {
             if i > 0 && toks.toks[i - 1].end != tok.start {
                 out.sql.push(' ');
             }
-            while let Some((_, piece)) = edits.next_if(|(place, _)| *place == 2 * i) {
+            while let Some((_, _, piece)) = edits.next_if(|(place, ..)| *place == 2 * i) {
                 out.insert(piece);
             }
             if tok.kind == Kind::Placeholder {
@@ -82,7 +116,7 @@ impl Edits {
             if !self.replaced.contains(&i) && tok.kind != Kind::Semicolon {
                 out.sql.push_str(toks.text(i));
             }
-            while let Some((_, piece)) = edits.next_if(|(place, _)| *place == 2 * i + 1) {
+            while let Some((_, _, piece)) = edits.next_if(|(place, ..)| *place == 2 * i + 1) {
                 out.insert(piece);
             }
         }

@@ -258,3 +258,16 @@ pub(super) fn patterns(expr: &Expr, note: &mut impl FnMut(sqlparser::tokenizer::
         ControlFlow::<()>::Continue(())
     });
 }
+
+/// The operands of a predicate's outermost ANDs.
+pub(super) fn conjuncts(expr: &Expr) -> Vec<&Expr> {
+    let mut parts = Vec::new();
+    let mut rest = expr;
+    while let Expr::BinaryOp { left, op: Op::And, right } = rest {
+        parts.push(right.as_ref());
+        rest = left;
+    }
+    parts.push(rest);
+    parts.reverse();
+    parts
+}

@@ -4,14 +4,16 @@
 //! ON. Where neither is exact (FULL, outer joins with USING or NATURAL, tables inside an aliased join, renamed
 //! columns) the table becomes a derived table that holds this tenant's rows alone.
 
-use sqlparser::ast::{Join, JoinConstraint, JoinOperator, TableAlias, TableFactor, TableWithJoins};
+use sqlparser::ast::{Join, JoinConstraint, JoinOperator, Query, TableAlias, TableFactor, TableWithJoins};
+use sqlparser::keywords::Keyword;
 
 use super::Broken;
 use super::clause::{Segment, items, segments, unclear};
 use super::edit::Piece;
+use super::leak::Barrier;
 use super::rules::Found;
 use super::token::Kind;
-use super::walk::Walk;
+use super::walk::{Walk, ends};
 use crate::error::Error;
 use crate::policy::Dialect;
 
@@ -69,6 +71,7 @@ impl Walk<'_> {
         let outer = std::mem::take(&mut self.names);
         let mut guards = Vec::new();
         for (tree, (first, end)) in from.iter().zip(items) {
+            self.sources.item = self.sources.guards.len();
             guards.extend(self.tree(tree, first, end)?);
         }
         self.distinct()?;
@@ -93,6 +96,7 @@ impl Walk<'_> {
             return Err(unclear("GLOBAL JOIN"));
         }
         let right = self.leaf(&join.relation, part)?;
+        self.sources.nullable |= outer_join(&join.join_operator);
         let right = if self.rules.broken(Broken::JoinSide) { Vec::new() } else { right };
         match &join.join_operator {
             JoinOperator::Join(on)
@@ -118,6 +122,18 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// Notes a derived table, into which predicates could be pushed.
+    fn barrier(&mut self, query: &Query, part: Segment) -> Result<(), Error> {
+        let lateral = usize::from(self.toks.keyword(part.first) == Some(Keyword::LATERAL));
+        let open = part.first + lateral;
+        if !self.toks.is(open, Kind::Open) {
+            return Err(unclear("a derived table"));
+        }
+        let (limited, locked) = ends(query);
+        self.sources.barriers.push(Barrier { close: self.toks.toks[open].mate, stands: limited, locked });
+        Ok(())
+    }
+
     /// Keeps the filters of an outer join's nullable side in its ON, or in derived tables if it has none.
     fn outer(&mut self, on: &JoinConstraint, part: Segment, guards: Vec<Guard>) -> Result<(), Error> {
         self.constraint(on, part)?;
@@ -139,9 +155,12 @@ impl Walk<'_> {
     }
 
     /// The condition in the tree and the one in the text must be of one kind.
-    fn constraint(&self, on: &JoinConstraint, part: Segment) -> Result<(), Error> {
-        let tree = matches!(on, JoinConstraint::On(_));
-        if tree == part.on.is_some() { Ok(()) } else { Err(unclear("a join condition")) }
+    fn constraint(&mut self, on: &JoinConstraint, part: Segment) -> Result<(), Error> {
+        match (on, part.on) {
+            (JoinConstraint::On(expr), Some(at)) => self.predicate(expr, at + 1, part.end),
+            (JoinConstraint::On(_), None) | (_, Some(_)) => Err(unclear("a join condition")),
+            _ => Ok(()),
+        }
     }
 
     fn leaf(&mut self, factor: &TableFactor, part: Segment) -> Result<Vec<Guard>, Error> {
@@ -152,7 +171,9 @@ impl Walk<'_> {
             }
             // Their insides are visited as queries and expressions of their own.
             _ => {
-                self.sources += usize::from(matches!(factor, TableFactor::Derived { .. }));
+                if let TableFactor::Derived { subquery, .. } = factor {
+                    self.barrier(subquery, part)?;
+                }
                 Ok(Vec::new())
             }
         }
@@ -167,11 +188,16 @@ impl Walk<'_> {
         if !self.toks.is(part.first, Kind::Open) {
             return Err(unclear("a join without parentheses"));
         }
+        let before = self.sources.guards.len();
+        let item = std::mem::replace(&mut self.sources.item, before);
         let guards = self.tree(tree, part.first + 1, self.toks.toks[part.first].mate)?;
+        self.sources.item = item;
         if alias.is_none() {
             return Ok(guards);
         }
         // The alias hides the tables from everything outside of the parentheses.
+        self.sources.hidden |= !guards.is_empty();
+        self.sources.guards.truncate(before);
         guards.iter().try_for_each(|guard| self.derive(guard))?;
         Ok(Vec::new())
     }
@@ -224,13 +250,14 @@ impl Walk<'_> {
             aliased: alias.is_some(),
             bound_to_place: sample.is_some() || !index_hints.is_empty(),
         };
-        self.sources += 1;
         self.names.push(guard.qualifier.clone());
         if alias.as_ref().is_some_and(|alias| !alias.columns.is_empty() || alias.at.is_some()) {
             // Renamed columns could give the tenant column's name to another one.
+            self.sources.hidden = true;
             self.derive(&guard)?;
             return Ok(None);
         }
+        self.sources.guards.push(guard.clone());
         Ok(Some(guard))
     }
 
@@ -277,4 +304,9 @@ impl Walk<'_> {
         }
         Ok(())
     }
+}
+
+fn outer_join(operator: &JoinOperator) -> bool {
+    use JoinOperator as J;
+    matches!(operator, J::Left(_) | J::LeftOuter(_) | J::Right(_) | J::RightOuter(_) | J::FullOuter(_))
 }

@@ -20,6 +20,7 @@ use crate::policy::Dialect;
 impl Walk<'_> {
     pub(super) fn insert(&mut self, insert: &Insert) -> Result<(), Error> {
         plain(insert)?;
+        self.inserted = insert.source.as_deref().map(|source| std::ptr::from_ref(source) as usize);
         let TableObject::TableName(name) = &insert.table else {
             return Err(unclear("INSERT into a function or query"));
         };

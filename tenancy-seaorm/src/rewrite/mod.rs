@@ -4,6 +4,7 @@
 //! the rows of that table. What it decided is kept by the text; afterwards a statement costs a look-up and a bound
 //! value.
 
+mod cache;
 mod clause;
 mod dml;
 mod edit;
@@ -15,6 +16,7 @@ mod leak;
 mod plan;
 mod refuse;
 mod rules;
+mod template;
 mod token;
 mod walk;
 
@@ -24,8 +26,10 @@ use sea_orm::{Statement, Value, Values};
 use sqlparser::ast;
 use sqlparser::parser::Parser;
 
+use self::cache::Cache;
 use self::plan::Plan;
 use self::rules::Rules;
+use self::template::{Folded, Template};
 use self::token::{Tokens, parser_dialect, unparsable};
 pub use self::walk::Note;
 use self::walk::Walk;
@@ -54,6 +58,17 @@ pub struct Rewriter(Arc<Engine>);
 #[derive(Debug)]
 struct Engine {
     rules: Rules,
+    /// By the exact text. Refusals are kept too: a client that repeats one is not to pay for it each time.
+    plans: Cache<Result<Plan, Error>>,
+    /// By the text with its lists folded.
+    templates: Cache<Template>,
+}
+
+/// What one reading of a text gave.
+struct Reading {
+    plan: Plan,
+    notes: Vec<Note>,
+    template: Option<Template>,
 }
 
 /// What becomes of a text, for people to read.
@@ -81,7 +96,12 @@ pub enum Param {
 impl Rewriter {
     /// Makes a rewriter; clones share its cache.
     pub fn new(policy: &Policy, dialect: Dialect) -> Self {
-        Self(Arc::new(Engine { rules: Rules::new(policy, dialect) }))
+        let (plans, templates) = (policy.cache_bytes / 4 * 3, policy.cache_bytes / 4);
+        Self(Arc::new(Engine {
+            rules: Rules::new(policy, dialect),
+            plans: Cache::new(plans),
+            templates: Cache::new(templates),
+        }))
     }
 
     /// Returns the dialect of the statements that this rewriter reads.
@@ -95,11 +115,8 @@ impl Rewriter {
     ///
     /// Returns a refusal if the statement, or one of its values, cannot be limited to this tenant for certain.
     pub fn rewrite(&self, mut statement: Statement, tenant: &TenantValue) -> Result<Statement, Error> {
-        let plan = self.plan(&statement.sql)?;
         let values = &mut statement.values.get_or_insert_with(|| Values(Vec::new())).0;
-        plan.bind(values, tenant)?;
-        statement.sql.clear();
-        statement.sql.push_str(&plan.sql);
+        self.0.apply(&mut statement.sql, values, tenant)?;
         Ok(statement)
     }
 
@@ -107,16 +124,15 @@ impl Rewriter {
     ///
     /// # Errors
     ///
-    /// Returns a refusal if the text, or one of its values, cannot be limited to this tenant for certain.
+    /// Returns a refusal if the text, or one of its values, cannot be limited to this tenant for certain. Both may
+    /// then be changed already.
     pub fn rewrite_text(
         &self,
-        sql: &str,
-        mut values: Vec<Value>,
+        sql: &mut String,
+        values: &mut Vec<Value>,
         tenant: &TenantValue,
-    ) -> Result<(String, Vec<Value>), Error> {
-        let plan = self.plan(sql)?;
-        plan.bind(&mut values, tenant)?;
-        Ok((plan.sql.to_string(), values))
+    ) -> Result<(), Error> {
+        self.0.apply(sql, values, tenant)
     }
 
     /// Rewrites a text without values, and tells where its conditions went.
@@ -125,24 +141,68 @@ impl Rewriter {
     ///
     /// Returns a refusal if the text cannot be scoped for certain.
     pub fn explain(&self, sql: &str) -> Result<Explanation, Error> {
-        let (plan, notes) = self.0.read(sql, true)?;
+        let Reading { plan, notes, .. } = self.0.read(sql, true)?;
         Ok(Explanation { params: plan.describe(), sql: plan.sql.into(), notes })
     }
 
-    fn plan(&self, sql: &str) -> Result<Arc<Plan>, Error> {
-        self.0.read(sql, false).map(|(plan, _)| Arc::new(plan))
+    /// Returns how many bytes of rewritten statements are kept.
+    pub fn cached_bytes(&self) -> usize {
+        self.0.plans.bytes() + self.0.templates.bytes()
     }
 }
 
 impl Engine {
+    fn apply(&self, sql: &mut String, values: &mut Vec<Value>, tenant: &TenantValue) -> Result<(), Error> {
+        let run = |plan: &Result<Plan, Error>, sql: &mut String| {
+            let plan = plan.as_ref().map_err(Error::clone)?;
+            plan.bind(values, tenant)?;
+            sql.clear();
+            sql.push_str(&plan.sql);
+            Ok(())
+        };
+        if let Some(known) = self.plans.get_for(sql, run) {
+            return known;
+        }
+        let plan = self.learn(sql);
+        let weight = plan.as_ref().map_or(128, Plan::weight);
+        let result = plan.as_ref().map_err(Error::clone).and_then(|plan| plan.bind(values, tenant));
+        let scoped = plan.as_ref().map_or_else(|_| String::new(), |plan| plan.sql.to_string());
+        self.plans.put(sql, weight, plan);
+        *sql = scoped;
+        result
+    }
+
+    /// The plan of a text that is met for the first time.
+    fn learn(&self, sql: &str) -> Result<Plan, Error> {
+        let folded = Folded::of(sql, self.rules.dialect);
+        if let Some(folded) = &folded
+            && let Some(plan) =
+                self.templates.get(&folded.key, |template| folded.fill(template, self.rules.dialect))
+        {
+            return Ok(plan);
+        }
+        let reading = self.reading(sql, false, folded.as_ref())?;
+        if let (Some(folded), Some(template)) = (folded, reading.template) {
+            self.templates.put(&folded.key, template.weight(), template);
+        }
+        Ok(reading.plan)
+    }
+
+    fn read(&self, sql: &str, explain: bool) -> Result<Reading, Error> {
+        self.reading(sql, explain, None)
+    }
+
     /// Reads a text from scratch.
-    fn read(&self, sql: &str, explain: bool) -> Result<(Plan, Vec<Note>), Error> {
+    fn reading(&self, sql: &str, explain: bool, folded: Option<&Folded<'_>>) -> Result<Reading, Error> {
         let (toks, parsed) = Tokens::read(sql, self.rules.dialect)?;
         let statement = self.parse(parsed)?;
         let mut walk = Walk::new(&self.rules, &toks, explain);
         walk.statement(&statement)?;
-        let Walk { edits, checks, notes, .. } = walk;
-        Ok((edits.plan(&toks, self.rules.dialect, checks)?, notes.unwrap_or_default()))
+        let Walk { mut edits, checks, notes, .. } = walk;
+        edits.sort();
+        let template = folded.and_then(|folded| folded.template(&edits.insertions(&toks), &checks));
+        let plan = edits.plan(&toks, self.rules.dialect, checks)?;
+        Ok(Reading { plan, notes: notes.unwrap_or_default(), template })
     }
 
     fn parse(&self, tokens: Vec<sqlparser::tokenizer::TokenWithSpan>) -> Result<ast::Statement, Error> {
@@ -153,6 +213,72 @@ impl Engine {
             (Some(statement), true) => Ok(statement),
             (None, _) => Err(unparsable("an empty statement")),
             (Some(_), false) => Err(unparsable("several statements in one text")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `shape` with its lists of the given lengths: `{in}` and `{rows}` stand for them, `{p}` for one placeholder.
+    fn statement(shape: &str, dialect: Dialect, values: usize, rows: usize) -> String {
+        let mut number = 0;
+        let mut next = || {
+            number += 1;
+            if dialect == Dialect::Postgres { format!("${number}") } else { "?".to_owned() }
+        };
+        let mut sql = String::new();
+        for part in shape.split_inclusive('}') {
+            let (before, hole) = part.split_once('{').unwrap_or((part, ""));
+            sql.push_str(before);
+            match hole {
+                "p}" => sql.push_str(&next()),
+                "in}" => {
+                    let list: Vec<_> = (0..values).map(|_| next()).collect();
+                    sql.push_str(&format!("({})", list.join(", ")));
+                }
+
+                "rows}" => {
+                    let row = |_| format!("({}, {})", next(), next());
+                    sql.push_str(&(0..rows).map(row).collect::<Vec<_>>().join(", "));
+                }
+                _ => {}
+            }
+        }
+        sql
+    }
+
+    const SHAPES: [&str; 7] = [
+        "SELECT a FROM orders WHERE id IN {in}",
+        "SELECT a FROM orders WHERE x = {p} AND id IN {in} AND y = {p} OR z IN {in} ORDER BY a LIMIT {p}",
+        "SELECT a FROM orders LEFT JOIN tags ON tags.id IN {in} AND tags.x = {p} WHERE orders.id IN {in}",
+        "INSERT INTO orders (a, b) VALUES {rows}",
+        "INSERT INTO orders (a, tenant_id) VALUES {rows} RETURNING a",
+        "INSERT INTO orders (a, b) VALUES {rows} ON CONFLICT (a) DO UPDATE SET b = {p} WHERE orders.a IN {in}",
+        "UPDATE orders SET tenant_id = {p}, a = {p} WHERE id IN {in}",
+    ];
+
+    /// FLT-29: a template must give exactly what reading the text gives, or values would go astray.
+    #[test]
+    fn a_filled_template_is_what_reading_gives() {
+        for dialect in [Dialect::Postgres, Dialect::Sqlite] {
+            let policy =
+                Policy::builder().owned_table("orders").owned_table("tags").build().expect("a policy");
+            let rewriter = Rewriter::new(&policy, dialect);
+            for shape in SHAPES {
+                let first = rewriter.0.learn(&statement(shape, dialect, 2, 2)).expect("it is scoped");
+                assert!(first.params > 0);
+                let templates = rewriter.0.templates.bytes();
+                assert!(templates > 0, "{shape} made no template");
+                for (values, rows) in [(1, 1), (2, 2), (3, 9), (40, 12)] {
+                    let sql = statement(shape, dialect, values, rows);
+                    let filled = rewriter.0.learn(&sql).expect("it is scoped");
+                    let read = rewriter.0.read(&sql, false).expect("it is scoped").plan;
+                    assert_eq!(format!("{filled:?}"), format!("{read:?}"), "{sql}");
+                }
+                assert_eq!(rewriter.0.templates.bytes(), templates, "{shape} made more than one template");
+            }
         }
     }
 }

@@ -56,6 +56,13 @@ impl Plan {
         Ok(())
     }
 
+    /// Bytes that this plan keeps alive.
+    pub(crate) fn weight(&self) -> usize {
+        let places =
+            if let Binding::At(places) = &self.binding { places.len() * size_of::<usize>() } else { 0 };
+        size_of::<Self>() + self.sql.len() + places + self.checks.len() * size_of::<Check>()
+    }
+
     /// What the scoped text binds, in order.
     pub(crate) fn describe(&self) -> Vec<Param> {
         let mut params: Vec<_> = (1..=self.params).map(Param::Own).collect();

@@ -15,6 +15,7 @@ use super::Broken;
 use super::clause::{Clauses, from_end, unclear};
 use super::edit::{Edits, Piece};
 use super::from::{Guard, conjunction};
+use super::leak::{Barrier, Sources};
 use super::plan::Check;
 use super::rules::{Found, Rules};
 use super::token::{Kind, Tokens};
@@ -34,9 +35,13 @@ pub(super) struct Walk<'a> {
     pub(super) notes: Option<Vec<Note>>,
     /// How columns of the relations of the FROM clause at hand are qualified.
     pub(super) names: Vec<String>,
-    /// Owned tables, derived tables and common table expressions met so far: sources of tenants' rows.
-    pub(super) sources: usize,
+    /// What the FROM clause at hand reads tenants' rows from.
+    pub(super) sources: Sources,
+    /// Closing parentheses of the queries that got a fence.
+    pub(super) fenced: Vec<usize>,
     in_insert: bool,
+    /// Where the query that feeds an INSERT stands in memory.
+    pub(super) inserted: Option<usize>,
     /// The RETURNING keyword of the write at hand.
     returning: Option<usize>,
 }
@@ -51,13 +56,23 @@ pub struct Note {
     pub place: &'static str,
 }
 
+/// A common table expression: its name, where its query stands in memory, and what keeps predicates out of it.
+#[derive(Debug)]
+struct Named {
+    name: String,
+    query: usize,
+    barrier: Barrier,
+}
+
 /// One query that is being visited, and the common table expressions that it defines.
 #[derive(Debug)]
 struct Frame {
-    ctes: Vec<(String, usize)>,
+    ctes: Vec<Named>,
     recursive: bool,
     /// The common table expression that is being visited; all are visible once none is.
     inside: Option<usize>,
+    /// Nothing reads from it but the caller, or the table that it is inserted into.
+    root: bool,
     ordered: bool,
     limited: bool,
     locked: bool,
@@ -74,8 +89,10 @@ impl<'a> Walk<'a> {
             placed: Vec::new(),
             notes: explain.then(Vec::new),
             names: Vec::new(),
-            sources: 0,
+            sources: Sources::default(),
+            fenced: Vec::new(),
             in_insert: false,
+            inserted: None,
             returning: None,
         }
     }
@@ -108,9 +125,9 @@ impl<'a> Walk<'a> {
             parts.push(rules.fold(ident)?);
         }
         if let [single] = &parts[..]
-            && self.is_cte(single)?
+            && let Some(barrier) = self.cte(single)?
         {
-            self.sources += 1;
+            self.sources.barriers.push(barrier);
             return Ok(Found::Cte);
         }
         rules.lookup(&parts)
@@ -132,18 +149,18 @@ impl<'a> Walk<'a> {
     /// Common table expressions see their earlier siblings, and all siblings if they are RECURSIVE.
     ///
     /// In SQLite they see all siblings either way; a reference that would mean a table elsewhere is refused there.
-    fn is_cte(&self, name: &str) -> Result<bool, Error> {
+    fn cte(&self, name: &str) -> Result<Option<Barrier>, Error> {
         for frame in &self.frames {
-            let Some(i) = frame.ctes.iter().position(|(cte, _)| cte == name) else { continue };
+            let Some(i) = frame.ctes.iter().position(|cte| cte.name == name) else { continue };
             let later = !frame.recursive && frame.inside.is_some_and(|current| i >= current);
             if later && self.rules.dialect == Dialect::Sqlite {
                 return Err(unclear("a common table expression that is used before it is defined"));
             }
             if !later {
-                return Ok(true);
+                return Ok(Some(frame.ctes[i].barrier));
             }
         }
-        Ok(false)
+        Ok(None)
     }
 
     pub(super) fn note(&mut self, table: &str, place: &'static str) {
@@ -154,7 +171,12 @@ impl<'a> Walk<'a> {
 
     /// True inside a query that another one reads from.
     pub(super) fn nested(&self) -> bool {
-        self.frames.len() > 1
+        self.frames.last().is_some_and(|frame| !frame.root)
+    }
+
+    /// Whether the query at hand has a limit, and a locking clause.
+    pub(super) fn frame_ends(&self) -> (bool, bool) {
+        self.frames.last().map_or((false, false), |frame| (frame.limited, frame.locked))
     }
 
     pub(super) fn set_returning(&mut self, at: Option<usize>) {
@@ -162,18 +184,7 @@ impl<'a> Walk<'a> {
     }
 
     fn enter(&mut self, query: &Query) -> Result<(), Error> {
-        let Query {
-            with,
-            body,
-            order_by,
-            limit_clause,
-            fetch,
-            locks,
-            for_clause,
-            settings,
-            format_clause,
-            pipe_operators,
-        } = query;
+        let Query { with, body, order_by, for_clause, settings, format_clause, pipe_operators, .. } = query;
         if for_clause.is_some() || settings.is_some() || format_clause.is_some() || !pipe_operators.is_empty()
         {
             return Err(unclear("a clause of another database"));
@@ -183,7 +194,7 @@ impl<'a> Walk<'a> {
         }
         let address = std::ptr::from_ref(query) as usize;
         if let Some(parent) = self.frames.last_mut()
-            && let Some(i) = parent.ctes.iter().position(|(_, cte)| *cte == address)
+            && let Some(i) = parent.ctes.iter().position(|cte| cte.query == address)
         {
             parent.inside = Some(i);
         }
@@ -192,23 +203,27 @@ impl<'a> Walk<'a> {
             ctes,
             recursive: with.as_ref().is_some_and(|with| with.recursive),
             inside: None,
+            root: self.frames.is_empty() || self.inserted == Some(address),
             ordered: order_by.is_some(),
-            limited: limit_clause.is_some() || fetch.is_some(),
-            locked: !locks.is_empty(),
+            limited: ends(query).0,
+            locked: ends(query).1,
         });
         Ok(())
     }
 
-    fn ctes(&self, with: &With) -> Result<Vec<(String, usize)>, Error> {
-        let mut ctes: Vec<(String, usize)> = Vec::with_capacity(with.cte_tables.len());
-        for Cte { alias, query, from, .. } in &with.cte_tables {
+    fn ctes(&self, with: &With) -> Result<Vec<Named>, Error> {
+        let mut ctes: Vec<Named> = Vec::with_capacity(with.cte_tables.len());
+        for Cte { alias, query, from, closing_paren_token, .. } in &with.cte_tables {
             let name = self.rules.fold(&alias.name)?;
-            let taken = ctes.iter().any(|(other, _)| *other == name);
+            let taken = ctes.iter().any(|other| other.name == name);
             let shadows = self.rules.dialect == Dialect::MySql && self.rules.knows_any_case(&name);
             if from.is_some() || taken || shadows {
                 return Err(unclear("the name of a common table expression"));
             }
-            ctes.push((name, std::ptr::from_ref(query.as_ref()) as usize));
+            let (limited, locked) = ends(query);
+            let close = self.token(closing_paren_token.0.span)?;
+            let barrier = Barrier { close, stands: limited || with.recursive, locked };
+            ctes.push(Named { name, query: std::ptr::from_ref(query.as_ref()) as usize, barrier });
         }
         Ok(ctes)
     }
@@ -218,7 +233,7 @@ impl<'a> Walk<'a> {
         let address = std::ptr::from_ref(query) as usize;
         if let Some(parent) = self.frames.last_mut()
             && let Some(i) = parent.inside
-            && parent.ctes[i].1 == address
+            && parent.ctes[i].query == address
         {
             parent.inside = None;
         }
@@ -229,12 +244,10 @@ impl<'a> Walk<'a> {
         let start = self.token(select.select_token.0.span)?;
         let clauses = Clauses::scan(self.toks, start, self.rules.dialect)?;
         self.agree(select, &clauses)?;
-        let before = self.sources;
+        self.sources = Sources::default();
         let mut guards =
             self.place_from(&select.from, clauses.from.map(|from| from + 1), from_end(&clauses))?;
-        if self.sources > before {
-            self.refuse_leaks(select)?;
-        }
+        self.select_leaks(select, &clauses, start)?;
         if self.skipped(start) {
             guards.clear();
         }
@@ -351,6 +364,11 @@ impl<'a> Walk<'a> {
             matches!(self.toks.toks[token].kind, Kind::Word(_) | Kind::Quoted) && !text.starts_with('\'');
         if usable { Ok(text.to_owned()) } else { Err(unclear("an alias")) }
     }
+}
+
+/// Whether a query has a limit, and a locking clause.
+pub(super) fn ends(query: &Query) -> (bool, bool) {
+    (query.limit_clause.is_some() || query.fetch.is_some(), !query.locks.is_empty())
 }
 
 /// Refuses what SELECT has in other databases only.

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr};
 use tenancy_core::{Tenant, TenantContext, TenantId};
-use tenancy_seaorm::{Policy, PolicyBuilder, Tenancy};
+use tenancy_seaorm::{Policy, PolicyBuilder, Tenancy, TenantConnection};
 
 pub mod customer {
     use sea_orm::entity::prelude::*;
@@ -152,22 +152,28 @@ pub mod country {
 
 /// The tables. Ids overlap between tenants, and every key contains the tenant.
 const SCHEMA: &[&str] = &[
-    "CREATE TABLE customers (tenant_id BIGINT NOT NULL, id INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY KEY (tenant_id, id))",
-    "CREATE TABLE orders (tenant_id BIGINT NOT NULL, id INTEGER NOT NULL, customer_id INTEGER NOT NULL, total INTEGER NOT NULL,
-        note TEXT, PRIMARY KEY (tenant_id, id), FOREIGN KEY (tenant_id, customer_id) REFERENCES customers (tenant_id, id))",
+    "CREATE TABLE customers (tenant_id BIGINT NOT NULL, id INTEGER NOT NULL, name TEXT NOT NULL,
+        PRIMARY KEY (tenant_id, id))",
+    "CREATE TABLE orders (tenant_id BIGINT NOT NULL, id INTEGER NOT NULL, customer_id INTEGER NOT NULL,
+        total INTEGER NOT NULL, note TEXT, code TEXT, PRIMARY KEY (tenant_id, id),
+        FOREIGN KEY (tenant_id, customer_id) REFERENCES customers (tenant_id, id))",
     "CREATE TABLE tags (tenant_id BIGINT NOT NULL, id INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY KEY (tenant_id, id))",
     "CREATE TABLE order_tags (tenant_id BIGINT NOT NULL, order_id INTEGER NOT NULL, tag_id INTEGER NOT NULL,
         PRIMARY KEY (tenant_id, order_id, tag_id))",
     "CREATE TABLE countries (code TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL)",
 ];
 
-/// Every row of a tenant is told apart by its texts, `a…` or `b…`; ids and amounts are the same for both.
+/// The tables with tenants' rows, in an order in which they can be filled.
+pub const OWNED: [&str; 4] = ["customers", "orders", "tags", "order_tags"];
+
+/// Every row of a tenant is told apart by its texts, `a…` or `b…`; ids and amounts overlap. No code of tenant b is a
+/// number, and one is no regular expression.
 const ROWS: &[&str] = &[
     "INSERT INTO customers VALUES (1, 1, 'a-ann'), (1, 2, 'a-bob'), (2, 1, 'b-ann'), (2, 3, 'b-cid')",
-    "INSERT INTO orders VALUES (1, 1, 1, 10, 'a-one'), (1, 2, 1, 20, 'a-two'), (2, 1, 1, 10, 'b-one'), (2, 3, 3, 30, 'b-three')",
+    "INSERT INTO orders VALUES (1, 1, 1, 10, 'a-one', '5'), (1, 2, 1, 20, 'a-two', '7'), (2, 1, 1, 10, 'b-one', 'SECRET-3'),
+        (2, 3, 3, 30, 'b-three', '(['), (2, 4, 1, 20, 'b-four', 'SECRET-4')",
     "INSERT INTO tags VALUES (1, 1, 'a-red'), (2, 1, 'b-red'), (2, 2, 'b-blue')",
-    "INSERT INTO order_tags VALUES (1, 1, 1), (2, 1, 1), (2, 1, 2)",
-    "INSERT INTO countries VALUES ('at', 'Austria'), ('de', 'Germany')",
+    "INSERT INTO order_tags VALUES (1, 1, 1), (1, 2, 1), (2, 1, 1), (2, 1, 2), (2, 3, 2)",
 ];
 
 pub fn policy() -> PolicyBuilder {
@@ -189,17 +195,116 @@ pub fn tenant(id: i64) -> Arc<Tenant> {
     Tenant::builder(TenantId::integer(id).expect("an id"), slug).build().expect("a tenant")
 }
 
-/// A database of its own in memory, with the shop's rows, under `policy`.
-pub async fn sqlite(policy: PolicyBuilder) -> Tenancy {
-    let mut options = ConnectOptions::new("sqlite::memory:");
-    options.max_connections(1).sqlx_logging(false);
-    let db = Database::connect(options).await.expect("SQLite opens");
-    fill(&db).await.expect("the shop's rows fit");
-    Tenancy::new(db, policy.build().expect("a policy")).expect("a tenancy")
+/// A database with the shop's rows, and the raw handle to it, which only a test keeps.
+pub struct Shop {
+    pub tenancy: Tenancy,
+    pub raw: DatabaseConnection,
+    /// Keeps the database from being dropped.
+    _database: Option<tenancy_testkit::TestDatabase>,
 }
 
-async fn fill(db: &DatabaseConnection) -> Result<(), DbErr> {
-    for statement in SCHEMA.iter().chain(ROWS) {
+impl Shop {
+    pub async fn sqlite(policy: PolicyBuilder) -> Self {
+        Self::of(open_sqlite().await, None, policy).await
+    }
+
+    pub async fn postgres(policy: PolicyBuilder) -> Self {
+        let database = tenancy_testkit::TestDatabase::create().await.expect("PostgreSQL for the test");
+        Self::of(open(database.owner_url()).await, Some(database), policy).await
+    }
+
+    pub async fn on(backend: DbBackend, policy: PolicyBuilder) -> Self {
+        match backend {
+            DbBackend::Postgres => Self::postgres(policy).await,
+            _ => Self::sqlite(policy).await,
+        }
+    }
+
+    /// A database of one tenant alone, whose tables fill in their tenant column themselves.
+    pub async fn alone(backend: DbBackend, id: i64) -> Self {
+        let (raw, database) = match backend {
+            DbBackend::Postgres => {
+                let database =
+                    tenancy_testkit::TestDatabase::create().await.expect("PostgreSQL for the test");
+                (open(database.owner_url()).await, Some(database))
+            }
+            _ => (open_sqlite().await, None),
+        };
+        create(&raw, &format!(" DEFAULT {id}")).await.expect("the shop's tables");
+        // Alone, a tag's id is unique by itself.
+        raw.execute_unprepared("CREATE UNIQUE INDEX tags_by_id ON tags (id)").await.expect("an index");
+        let tenancy = Tenancy::new(raw.clone(), policy().build().expect("a policy")).expect("a tenancy");
+        Self { tenancy, raw, _database: database }
+    }
+
+    /// Puts the rows of one tenant back as they were.
+    pub async fn keep_only(&self, id: i64) {
+        for table in OWNED.iter().rev() {
+            self.raw.execute_unprepared(&format!("DELETE FROM {table}")).await.expect("no rows");
+        }
+        let marker = format!("({id}, ");
+        for statement in ROWS {
+            let (head, rows) = statement.split_once(" VALUES ").expect("rows");
+            let own: Vec<_> = rows
+                .split("), ")
+                .map(|row| row.trim().trim_end_matches(')'))
+                .filter(|row| row.starts_with(&marker))
+                .collect();
+            if !own.is_empty() {
+                let sql = format!("{head} VALUES {})", own.join("), "));
+                self.raw.execute_unprepared(&sql).await.expect("the tenant's rows");
+            }
+        }
+    }
+
+    async fn of(
+        raw: DatabaseConnection,
+        database: Option<tenancy_testkit::TestDatabase>,
+        policy: PolicyBuilder,
+    ) -> Self {
+        create(&raw, "").await.expect("the shop's tables");
+        fill(&raw).await.expect("the shop's rows");
+        let tenancy = Tenancy::new(raw.clone(), policy.build().expect("a policy")).expect("a tenancy");
+        Self { tenancy, raw, _database: database }
+    }
+
+    pub fn tenant(&self, id: i64) -> TenantConnection {
+        self.tenancy.tenant(&context(id))
+    }
+}
+
+/// A database of its own in memory, with the shop's rows, under `policy`.
+pub async fn sqlite(policy: PolicyBuilder) -> Tenancy {
+    Shop::sqlite(policy).await.tenancy
+}
+
+async fn open_sqlite() -> DatabaseConnection {
+    open("sqlite::memory:").await
+}
+
+pub async fn open(url: &str) -> DatabaseConnection {
+    let mut options = ConnectOptions::new(url);
+    let connections = if url.starts_with("sqlite") { 1 } else { 3 };
+    options.max_connections(connections).sqlx_logging(false).test_before_acquire(false);
+    Database::connect(options).await.expect("the database opens")
+}
+
+async fn create(db: &DatabaseConnection, default: &str) -> Result<(), DbErr> {
+    for statement in SCHEMA {
+        let statement =
+            statement.replace("tenant_id BIGINT NOT NULL", &format!("tenant_id BIGINT NOT NULL{default}"));
+        db.execute_unprepared(&statement).await?;
+    }
+    db.execute_unprepared("INSERT INTO countries VALUES ('at', 'Austria'), ('de', 'Germany')").await?;
+    Ok(())
+}
+
+/// Puts the shop's rows back as they were.
+pub async fn fill(db: &DatabaseConnection) -> Result<(), DbErr> {
+    for table in OWNED.iter().rev() {
+        db.execute_unprepared(&format!("DELETE FROM {table}")).await?;
+    }
+    for statement in ROWS {
         db.execute_unprepared(statement).await?;
     }
     Ok(())

@@ -1,4 +1,5 @@
 //! What the tenant's connection lets through, and what it keeps out, on real databases.
 
+mod corpus;
 mod crud;
 mod fixture;

@@ -1,0 +1,510 @@
+-- FLT-01 every table of a join carries its filter
+SELECT o.id, c.name FROM orders o JOIN customers c ON c.id = o.customer_id
+--#
+-- FLT-01 three tables, and a junction between them (FLT-47)
+SELECT o.id, t.name FROM orders o INNER JOIN order_tags ot ON ot.order_id = o.id INNER JOIN tags t ON t.id = ot.tag_id
+--#
+-- FLT-02 the nullable side keeps unmatched rows
+SELECT c.id, c.name, o.id AS oid, o.note FROM customers c LEFT JOIN orders o ON o.customer_id = c.id
+--#
+-- FLT-02 an anti join
+SELECT c.name FROM customers c LEFT JOIN orders o ON o.customer_id = c.id WHERE o.id IS NULL
+--#
+-- FLT-02 OR in ON
+SELECT c.name, o.note FROM customers c LEFT OUTER JOIN orders o ON o.customer_id = c.id OR o.total = 30
+--#
+-- FLT-03 RIGHT JOIN
+SELECT c.name, o.note FROM orders o RIGHT JOIN customers c ON o.customer_id = c.id
+--#
+-- FLT-03 RIGHT JOIN over an inner join
+SELECT c.name, o.note, t.name AS tag FROM orders o JOIN order_tags ot ON ot.order_id = o.id RIGHT JOIN customers c ON o.customer_id = c.id LEFT JOIN tags t ON t.id = ot.tag_id
+--#
+-- FLT-03 FULL JOIN
+SELECT c.name, o.note FROM orders o FULL JOIN customers c ON o.customer_id = c.id AND o.total > 10
+--#
+-- FLT-03 FULL OUTER JOIN with USING
+SELECT id, o.note, t.name FROM orders o FULL OUTER JOIN tags t USING (id)
+--#
+-- FLT-03 comma join
+SELECT o.note, c.name FROM orders o, customers c WHERE c.id = o.customer_id
+--#
+-- FLT-03 CROSS JOIN
+SELECT o.note, t.name FROM orders o CROSS JOIN tags t
+--#
+-- FLT-03 LATERAL
+-- only: postgres
+SELECT c.name, x.note FROM customers c CROSS JOIN LATERAL (SELECT o.note FROM orders o WHERE o.customer_id = c.id ORDER BY o.total DESC LIMIT 1) x
+--#
+-- FLT-03 LEFT JOIN LATERAL
+-- only: postgres
+SELECT c.name, x.n FROM customers c LEFT JOIN LATERAL (SELECT count(*) AS n FROM orders o WHERE o.customer_id = c.id) x ON true
+--#
+-- FLT-04 NATURAL JOIN, over the tenant column too
+SELECT name, order_id FROM tags NATURAL JOIN (SELECT tag_id AS id, order_id, tenant_id FROM order_tags) x
+--#
+-- FLT-04 NATURAL LEFT JOIN
+SELECT * FROM customers NATURAL LEFT JOIN tags
+--#
+-- FLT-04 USING the tenant column
+SELECT o.note, c.name FROM orders o JOIN customers c USING (tenant_id) WHERE c.id = o.customer_id
+--#
+-- FLT-04 LEFT JOIN with USING
+SELECT id, o.note, t.name FROM orders o LEFT JOIN tags t USING (id)
+--#
+-- FLT-04 RIGHT JOIN with USING
+SELECT id, o.note, t.name FROM orders o RIGHT JOIN tags t USING (id)
+--#
+-- FLT-05 self join and swapped aliases
+SELECT customers.note, orders.name FROM orders AS customers JOIN customers AS orders ON orders.id = customers.customer_id
+--#
+-- FLT-05 self join
+SELECT a.id, b.id AS other FROM orders a JOIN orders b ON a.customer_id = b.customer_id AND a.id < b.id
+--#
+-- FLT-06 an unqualified tenant column in a join stays the statement's own error
+SELECT tenant_id FROM orders o JOIN customers c ON c.id = o.customer_id
+--#
+-- FLT-06 a column of the same name elsewhere
+SELECT o.id, x.tenant_id FROM orders o JOIN (SELECT 99 AS tenant_id, 1 AS id) x ON x.id = o.id
+--#
+-- FLT-07 IN
+SELECT name FROM customers WHERE id IN (SELECT customer_id FROM orders WHERE total > 10)
+--#
+-- FLT-07 NOT IN
+SELECT name FROM customers WHERE id NOT IN (SELECT customer_id FROM orders)
+--#
+-- FLT-07 EXISTS, correlated
+SELECT name FROM customers c WHERE EXISTS (SELECT 1 FROM orders o WHERE o.customer_id = c.id AND o.total > 15)
+--#
+-- FLT-07 NOT EXISTS
+SELECT name FROM customers c WHERE NOT EXISTS (SELECT 1 FROM orders o WHERE o.customer_id = c.id)
+--#
+-- FLT-07 ANY and ALL
+-- only: postgres
+SELECT name FROM customers WHERE id = ANY (SELECT customer_id FROM orders) AND id <= ALL (SELECT customer_id FROM orders)
+--#
+-- FLT-07 scalar in SELECT
+SELECT c.name, (SELECT count(*) FROM orders o WHERE o.customer_id = c.id) AS n FROM customers c
+--#
+-- FLT-07 in ORDER BY and LIMIT
+SELECT name FROM customers c ORDER BY (SELECT count(*) FROM orders o WHERE o.customer_id = c.id), name LIMIT (SELECT count(*) FROM tags)
+--#
+-- FLT-07 in HAVING and GROUP BY
+SELECT customer_id, count(*) AS n FROM orders GROUP BY customer_id HAVING count(*) >= (SELECT count(*) FROM tags)
+--#
+-- FLT-07 in a join condition
+SELECT o.id, c.name FROM orders o JOIN customers c ON c.id = o.customer_id AND c.id IN (SELECT id FROM tags)
+--#
+-- FLT-07 in CASE and in FILTER
+SELECT count(*) FILTER (WHERE total > (SELECT min(total) FROM orders)) AS n, CASE WHEN EXISTS (SELECT 1 FROM tags WHERE id = 2) THEN 1 ELSE 0 END AS two FROM orders
+--#
+-- FLT-07 four deep
+SELECT name FROM customers WHERE id IN (SELECT customer_id FROM orders WHERE id IN (SELECT order_id FROM order_tags WHERE tag_id IN (SELECT id FROM tags WHERE id >= (SELECT min(id) FROM tags))))
+--#
+-- FLT-08 a window below a filter
+SELECT * FROM (SELECT id, count(*) OVER () AS n FROM orders) x WHERE x.id = 1
+--#
+-- FLT-08 windows with partitions and names
+SELECT id, sum(total) OVER w AS s, row_number() OVER (PARTITION BY customer_id ORDER BY total) AS r FROM orders WINDOW w AS (ORDER BY total)
+--#
+-- FLT-08 aggregates
+SELECT count(*) AS n, min(note) AS a, max(note) AS b FROM orders
+--#
+-- FLT-08 grouping sets
+-- only: postgres
+SELECT customer_id, total, count(*) AS n FROM orders GROUP BY GROUPING SETS ((customer_id), (total), ())
+--#
+-- FLT-08 ROLLUP
+-- only: postgres
+SELECT customer_id, count(*) AS n FROM orders GROUP BY ROLLUP (customer_id)
+--#
+-- FLT-08 GROUP BY a primary key
+-- only: postgres
+SELECT o.note, count(*) AS n FROM orders o JOIN order_tags t ON t.order_id = o.id GROUP BY o.tenant_id, o.id
+--#
+-- FLT-09 a common table expression with the name of a table
+-- only: postgres
+WITH orders AS (SELECT * FROM orders WHERE total > 10) SELECT note FROM orders
+--#
+-- FLT-09 the same in SQLite is circular
+-- only: sqlite
+-- refused: construct_not_allowed
+WITH orders AS (SELECT * FROM orders WHERE total > 10) SELECT note FROM orders
+--#
+-- FLT-09 earlier siblings are seen, later ones are not
+-- only: postgres
+WITH a AS (SELECT id FROM tags), tags AS (SELECT customer_id AS id FROM orders), b AS (SELECT id FROM tags) SELECT a.id, b.id AS other FROM a CROSS JOIN b
+--#
+-- FLT-09 a common table expression in a nested query
+SELECT name FROM customers WHERE id IN (WITH big AS (SELECT customer_id FROM orders WHERE total > 10) SELECT customer_id FROM big)
+--#
+-- FLT-09 materialized and not
+-- only: postgres
+WITH a AS MATERIALIZED (SELECT id, customer_id FROM orders), b AS NOT MATERIALIZED (SELECT id FROM customers) SELECT a.id FROM a JOIN b ON b.id = a.customer_id
+--#
+-- FLT-09 recursive
+WITH RECURSIVE chain AS (SELECT id, total FROM orders WHERE id = 1 UNION ALL SELECT o.id, o.total FROM orders o JOIN chain c ON o.id = c.id + 1) SELECT id, total FROM chain
+--#
+-- FLT-10 UNION, INTERSECT, EXCEPT
+SELECT id FROM orders UNION SELECT id FROM customers
+--#
+-- FLT-10 UNION ALL
+SELECT note FROM orders UNION ALL SELECT name FROM customers ORDER BY 1
+--#
+-- FLT-10 INTERSECT
+SELECT id FROM orders INTERSECT SELECT id FROM tags
+--#
+-- FLT-10 EXCEPT
+SELECT id FROM orders EXCEPT SELECT id FROM tags
+--#
+-- FLT-10 parenthesised branches
+-- only: postgres
+(SELECT id FROM orders ORDER BY total DESC LIMIT 1) UNION ALL ((SELECT id FROM customers) EXCEPT (SELECT id FROM tags))
+--#
+-- FLT-11 OR does not escape
+SELECT note FROM orders WHERE id = 1 OR id = 3
+--#
+-- FLT-11 OR in every place
+SELECT o.note FROM orders o JOIN customers c ON c.id = o.customer_id OR c.id = 3 WHERE o.total > 5 OR o.id = 3 OR true
+--#
+-- FLT-11 NOT, XOR by hand, precedence
+SELECT note FROM orders WHERE NOT id = 1 AND total > 1 OR id = 1
+--#
+-- FLT-12 a comment at the end
+SELECT note FROM orders WHERE id = 1 -- and nothing else
+--#
+-- FLT-12 nested comments and words in strings
+SELECT note FROM orders /* WHERE */ WHERE note <> ' WHERE x = ''1'' -- ' /* AND true */ AND note <> 'FROM'
+--#
+-- FLT-12 dollar quotes
+-- only: postgres
+SELECT note FROM orders WHERE note <> $q$ ' OR 1=1 -- $q$
+--#
+-- FLT-12 escape strings
+-- only: postgres
+SELECT note FROM orders WHERE note <> E'\' OR true --'
+--#
+-- FLT-13 two statements
+-- refused: unparsable
+SELECT 1; DELETE FROM tags
+--#
+-- FLT-14 UPDATE without WHERE
+UPDATE tags SET name = 'changed'
+--#
+-- FLT-14 DELETE without WHERE
+DELETE FROM order_tags
+--#
+-- FLT-14 with an alias and RETURNING
+UPDATE orders AS o SET total = o.total + 1 WHERE o.id IN (1, 3) RETURNING o.id, o.total
+--#
+-- FLT-14 OR in a write
+DELETE FROM order_tags WHERE order_id = 1 OR tag_id = 2
+--#
+-- FLT-15 UPDATE FROM
+UPDATE orders SET note = c.name FROM customers c WHERE c.id = orders.customer_id
+--#
+-- FLT-15 UPDATE FROM that joins on nothing
+UPDATE orders SET note = t.name FROM tags t WHERE t.id = 2
+--#
+-- FLT-15 UPDATE FROM a join
+UPDATE orders SET note = t.name FROM order_tags ot LEFT JOIN tags t ON t.id = ot.tag_id WHERE ot.order_id = orders.id
+--#
+-- FLT-15 DELETE USING
+-- only: postgres
+DELETE FROM order_tags USING tags WHERE tags.id = 2
+--#
+-- FLT-15 DELETE with a nested query
+DELETE FROM order_tags WHERE tag_id IN (SELECT id FROM tags WHERE name LIKE '%red')
+--#
+-- FLT-15 SET from a query
+UPDATE orders SET total = (SELECT count(*) FROM customers), note = (SELECT max(name) FROM tags)
+--#
+-- FLT-16 the tenant column is not changed
+-- refused: tenant_column
+UPDATE orders SET tenant_id = 2
+--#
+-- FLT-16 nor in a list
+-- only: postgres
+-- refused: tenant_column
+UPDATE orders SET (total, tenant_id) = (1, 2)
+--#
+-- FLT-16 nor by another spelling
+-- refused: tenant_column
+UPDATE orders SET "tenant_id" = tenant_id
+--#
+-- FLT-17 no tenant column
+INSERT INTO tags (id, name) VALUES (50, 'x'), (51, 'y')
+--#
+-- FLT-17 a literal tenant
+-- refused: foreign_tenant
+INSERT INTO tags (tenant_id, id, name) VALUES (2, 50, 'x')
+--#
+-- FLT-17 one foreign row among others
+-- refused: foreign_tenant
+INSERT INTO tags (id, tenant_id, name) VALUES (50, NULL, 'x'), (51, 2, 'y')
+--#
+-- FLT-17 no list of columns
+-- refused: construct_not_allowed
+INSERT INTO tags VALUES (1, 50, 'x')
+--#
+-- FLT-17 RETURNING
+INSERT INTO tags (id, name) VALUES (52, 'z') RETURNING id, tenant_id
+--#
+-- FLT-18 INSERT from a query
+INSERT INTO tags (id, name) SELECT id + 100, name FROM customers
+--#
+-- FLT-18 INSERT from set operations
+INSERT INTO tags (id, name) SELECT id + 100, name FROM customers UNION SELECT id + 200, note FROM orders WHERE total > 5
+--#
+-- FLT-18 INSERT from a query with WITH and ORDER BY
+INSERT INTO tags (id, name) WITH x AS (SELECT id, note FROM orders) SELECT id + 300, note FROM x ORDER BY id LIMIT 1
+--#
+-- FLT-18 a query for a value
+INSERT INTO tags (id, name) VALUES ((SELECT max(id) + 10 FROM tags), (SELECT max(name) FROM customers))
+--#
+-- FLT-18 a query that names the tenant
+-- refused: foreign_tenant
+INSERT INTO tags (tenant_id, id, name) SELECT tenant_id, id + 100, name FROM customers
+--#
+-- FLT-19 upsert that updates
+INSERT INTO tags (id, name) VALUES (1, 'new'), (2, 'new') ON CONFLICT (id) DO UPDATE SET name = excluded.name RETURNING id, name
+--#
+-- FLT-19 upsert with a condition
+INSERT INTO tags (id, name) VALUES (1, 'new'), (2, 'new') ON CONFLICT (id) DO UPDATE SET name = excluded.name WHERE tags.name <> 'a-red' OR excluded.id = 1
+--#
+-- FLT-19 upsert that does nothing
+INSERT INTO tags (id, name) VALUES (1, 'new'), (2, 'new') ON CONFLICT (id) DO NOTHING
+--#
+-- FLT-19 upsert with an alias
+-- only: postgres
+INSERT INTO tags AS t (id, name) VALUES (1, 'new'), (2, 'new') ON CONFLICT (id) DO NOTHING
+--#
+-- FLT-19 upsert that names the tenant column
+INSERT INTO tags (id, name) VALUES (1, 'new') ON CONFLICT (tenant_id, id) DO UPDATE SET name = 'conflict'
+--#
+-- FLT-19 upsert without a target
+-- refused: conflict_target
+INSERT INTO tags (id, name) VALUES (1, 'new') ON CONFLICT DO NOTHING
+--#
+-- FLT-19 upsert that moves a row
+-- refused: tenant_column
+INSERT INTO tags (id, name) VALUES (1, 'new') ON CONFLICT (id) DO UPDATE SET tenant_id = 2
+--#
+-- FLT-19 REPLACE
+-- only: sqlite
+-- refused: conflict_target
+INSERT OR REPLACE INTO tags (id, name) VALUES (1, 'new')
+--#
+-- FLT-21 a parent of another tenant
+INSERT INTO orders (id, customer_id, total) VALUES (90, 3, 1)
+--#
+-- FLT-22 TRUNCATE
+-- refused: statement_not_allowed
+TRUNCATE orders
+--#
+-- FLT-22 DDL
+-- refused: statement_not_allowed
+DROP TABLE orders
+--#
+-- FLT-22 COPY
+-- only: postgres
+-- refused: statement_not_allowed
+COPY orders TO STDOUT
+--#
+-- FLT-22 EXPLAIN (FLT-36)
+-- refused: statement_not_allowed
+EXPLAIN SELECT * FROM orders
+--#
+-- FLT-22 transaction control
+-- refused: statement_not_allowed
+COMMIT
+--#
+-- FLT-22 SET (FLT-45)
+-- only: postgres
+-- refused: statement_not_allowed
+SET ROLE postgres
+--#
+-- FLT-22 DO
+-- only: postgres
+-- refused: unparsable
+DO $$ BEGIN DELETE FROM orders; END $$
+--#
+-- FLT-22 PRAGMA
+-- only: sqlite
+-- refused: unparsable
+PRAGMA table_info(orders)
+--#
+-- FLT-23 what the parser does not know
+-- refused: unparsable
+SELEC note FROM orders
+--#
+-- FLT-30 spellings
+SELECT note FROM "orders" WHERE ORDERS.ID = 1
+--#
+-- FLT-30 the default schema
+-- only: postgres
+SELECT note FROM public.orders WHERE orders.id = 1
+--#
+-- FLT-30 the default schema of SQLite
+-- only: sqlite
+SELECT note FROM main.orders WHERE orders.id = 1
+--#
+-- FLT-30 another spelling is another table
+-- only: postgres
+-- refused: unknown_table
+SELECT * FROM "Orders"
+--#
+-- FLT-30 another schema
+-- refused: unknown_table
+SELECT * FROM other.orders
+--#
+-- FLT-30 ONLY
+-- only: postgres
+-- refused: unknown_table
+SELECT * FROM ONLY orders
+--#
+-- FLT-31 an undeclared view
+-- refused: unknown_table
+SELECT * FROM all_orders
+--#
+-- FLT-32 a function that reads tables
+-- only: postgres
+-- refused: function_not_allowed
+SELECT query_to_xml('SELECT * FROM orders', true, true, '')
+--#
+-- FLT-32 a function in FROM
+-- only: postgres
+-- refused: function_not_allowed
+SELECT * FROM dblink('x', 'select 1') AS t(a int)
+--#
+-- FLT-32 functions of the built-in list
+SELECT upper(note) AS n, length(note) AS l, coalesce(note, 'none') AS c FROM orders WHERE lower(note) LIKE '%o%'
+--#
+-- FLT-33 a regular expression over rows
+-- only: postgres
+SELECT note FROM orders WHERE 'a' ~ code
+--#
+-- FLT-33 a predicate pushed into a nested query
+-- only: postgres
+SELECT x.note FROM (SELECT note, code FROM orders) x WHERE 'a' ~ x.code
+--#
+-- FLT-33 division
+-- only: postgres
+SELECT note FROM orders WHERE 100 / (total - 30) > 1
+--#
+-- FLT-33 beside a plain predicate, and BETWEEN
+-- only: postgres
+SELECT note FROM orders WHERE total BETWEEN 1 AND 50 AND code::int > 1 AND id = 1
+--#
+-- FLT-33 under OR
+-- only: postgres
+SELECT note FROM orders WHERE id = 1 OR code::int > 5
+--#
+-- FLT-33 in a write
+-- only: postgres
+UPDATE orders SET total = 5 WHERE code::int = 5
+--#
+-- FLT-34 a cast in a join
+-- only: postgres
+SELECT o.note, t.name FROM orders o JOIN tags t ON o.code::int = t.id
+--#
+-- FLT-34 a cast in an outer join
+-- only: postgres
+SELECT t.name, o.note FROM tags t LEFT JOIN orders o ON o.code::int = t.id + 4 WHERE o.code::int IS NULL OR t.id = 1
+--#
+-- FLT-34 a cast in a nested query's column
+-- only: postgres
+SELECT x.c FROM (SELECT code::int AS c FROM orders) x WHERE x.c > 1
+--#
+-- FLT-34 a cast in a common table expression
+-- only: postgres
+WITH x AS (SELECT code::int AS c FROM orders) SELECT c FROM x WHERE c > 1
+--#
+-- FLT-36 catalogs
+-- refused: unknown_table
+SELECT * FROM pg_stats
+--#
+-- FLT-36 catalogs by their schema
+-- refused: unknown_table
+SELECT * FROM information_schema.tables
+--#
+-- FLT-36 SQLite's catalog
+-- refused: unknown_table
+SELECT * FROM sqlite_master
+--#
+-- FLT-41 a soft-deleted or polymorphic row is like any other
+SELECT id FROM orders WHERE note IS NOT NULL AND (note = 'a-one' OR note IS NULL)
+--#
+-- FLT-45 settings from a query
+-- only: postgres
+-- refused: function_not_allowed
+SELECT set_config('app.tenant_id', '2', false)
+--#
+-- FLT-45 reading settings
+-- only: postgres
+-- refused: function_not_allowed
+SELECT current_setting('tenancy.tenant_id')
+--#
+-- a join in parentheses
+SELECT o.note, t.name FROM orders o LEFT JOIN (order_tags ot JOIN tags t ON t.id = ot.tag_id) ON ot.order_id = o.id
+--#
+-- an aliased join hides its tables
+-- only: postgres
+SELECT j.note FROM (orders o JOIN customers c ON c.id = o.customer_id) AS j
+--#
+-- renamed columns: the second one is called like the tenant column
+-- only: postgres
+SELECT o.a, o.b FROM orders AS o(a, tenant_id, b)
+--#
+-- DISTINCT ON and IS DISTINCT FROM
+-- only: postgres
+SELECT DISTINCT ON (customer_id) customer_id, id FROM orders WHERE note IS DISTINCT FROM 'x' ORDER BY customer_id, id
+--#
+-- locking
+-- only: postgres
+SELECT id FROM orders WHERE total > 5 ORDER BY id FOR UPDATE SKIP LOCKED
+--#
+-- paging
+SELECT id FROM orders ORDER BY id LIMIT 1 OFFSET 1
+--#
+-- a global table joins
+SELECT o.note, k.name FROM orders o CROSS JOIN countries k WHERE k.code = 'at'
+--#
+-- a global table is not written
+-- refused: read_only_table
+UPDATE countries SET name = 'x'
+--#
+-- a write in a common table expression
+-- only: postgres
+WITH gone AS (DELETE FROM order_tags RETURNING order_id, tag_id) INSERT INTO tags (id, name) SELECT 500 + order_id * 10 + tag_id, 'moved' FROM gone
+--#
+-- an update in a common table expression
+-- only: postgres
+WITH up AS (UPDATE orders SET total = total + 1 RETURNING id, total) SELECT id, total FROM up
+--#
+-- a query in RETURNING
+UPDATE tags SET name = 'x' WHERE id = 1 RETURNING id, (SELECT count(*) FROM orders) AS n, (SELECT max(name) FROM customers) AS m
+--#
+-- a query in RETURNING of an insert
+-- only: postgres
+INSERT INTO tags (id, name) VALUES (77, 'x') RETURNING (SELECT count(*) FROM order_tags) AS n
+--#
+-- table functions
+-- only: postgres
+SELECT g.i, o.note FROM generate_series(1, 3) AS g(i) LEFT JOIN orders o ON o.id = g.i
+--#
+-- VALUES as a table
+-- only: postgres
+SELECT o.note FROM orders o JOIN (VALUES (1), (3)) AS v(id) ON v.id = o.id
+--#
+-- VALUES as a table, in SQLite's spelling
+-- only: sqlite
+SELECT o.note FROM orders o WHERE o.id IN (VALUES (1), (3))
+--#
+-- MERGE
+-- refused: statement_not_allowed
+MERGE INTO tags t USING customers c ON t.id = c.id WHEN MATCHED THEN DELETE
+--#
+-- SELECT INTO
+-- only: postgres
+-- refused: construct_not_allowed
+SELECT * INTO copy FROM orders
