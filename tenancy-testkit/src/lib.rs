@@ -1,6 +1,7 @@
 //! Finds cross-tenant leaks in a service, shrinks them and replays them; real databases for tests.
 //!
 //! ```no_run
+//! # #[cfg(feature = "servers")]
 //! # async fn example() -> Result<(), tenancy_testkit::Error> {
 //! use tenancy_testkit::TestDatabase;
 //!
@@ -9,11 +10,24 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Crate features
+//!
+//! - `servers` (default): test databases on real servers. Without it the crate builds in seconds, for the gate alone.
+//! - `gate`: the benchmark gate.
 
+#[cfg(feature = "servers")]
 mod error;
+#[cfg(feature = "gate")]
+pub mod gate;
+#[cfg(feature = "servers")]
 mod postgres;
+#[cfg(feature = "servers")]
 mod server;
 
+#[cfg(feature = "servers")]
 pub use error::{Error, ErrorKind, RungFailure};
+#[cfg(feature = "servers")]
 pub use postgres::{PostgresServer, RolePower, TestDatabase, require_app_role, role_powers};
+#[cfg(feature = "servers")]
 pub use server::{Ladder, Rung};

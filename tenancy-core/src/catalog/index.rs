@@ -107,7 +107,8 @@ impl<E: Entry> Index<E> {
 
     /// Puts `tenant` under `name`. Writers take turns; the caller sees to that.
     pub(super) fn put(&self, name: &E::Name, tenant: &Arc<Tenant>) {
-        self.change(name, |table, hash| {
+        let hash = self.hasher.hash_one(name);
+        self.change(hash, |table| {
             let new = E::new(tenant, name);
             match table.find_mut(hash, |entry| entry.name() == name) {
                 Some(entry) => *entry = new,
@@ -116,8 +117,28 @@ impl<E: Entry> Index<E> {
         });
     }
 
+    /// Puts many tenants under names that are not in the index yet, and copies each shard once.
+    pub(super) fn put_all<'a>(&self, named: impl Iterator<Item = (&'a E::Name, &'a Arc<Tenant>)>)
+    where
+        E: 'a,
+    {
+        let hashed = named.map(|(name, tenant)| (self.hasher.hash_one(name), name, tenant));
+        let mut hashed: Vec<_> = hashed.collect();
+        hashed.sort_unstable_by_key(|(hash, ..)| shard_at(*hash));
+        for same in hashed.chunk_by(|a, b| shard_at(a.0) == shard_at(b.0)) {
+            self.change(same[0].0, |table| {
+                table.reserve(same.len(), |entry| self.hasher.hash_one(entry.name()));
+                for (hash, name, tenant) in same {
+                    let new = E::new(tenant, name);
+                    table.insert_unique(*hash, new, |entry| self.hasher.hash_one(entry.name()));
+                }
+            });
+        }
+    }
+
     pub(super) fn remove(&self, name: &E::Name) {
-        self.change(name, |table, hash| {
+        let hash = self.hasher.hash_one(name);
+        self.change(hash, |table| {
             if let Ok(entry) = table.find_entry(hash, |entry| entry.name() == name) {
                 entry.remove();
             }
@@ -132,16 +153,20 @@ impl<E: Entry> Index<E> {
             .collect()
     }
 
-    fn change(&self, name: &E::Name, change: impl FnOnce(&mut HashTable<E>, u64)) {
-        let hash = self.hasher.hash_one(name);
+    /// Replaces the shard of `hash` by a changed copy.
+    fn change(&self, hash: u64, change: impl FnOnce(&mut HashTable<E>)) {
         let shard = self.shard(hash);
         let mut table = shard.load().as_ref().map_or_else(HashTable::new, |table| HashTable::clone(table));
-        change(&mut table, hash);
+        change(&mut table);
         shard.store(Some(Arc::new(table)));
     }
 
-    /// The table inside a shard uses the hash's lowest and highest bits: the shard goes by some in between.
     fn shard(&self, hash: u64) -> &ArcSwapOption<HashTable<E>> {
-        &self.shards[(hash >> 32) as usize % SHARDS]
+        &self.shards[shard_at(hash)]
     }
+}
+
+/// The table inside a shard uses the hash's lowest and highest bits: the shard goes by some in between.
+fn shard_at(hash: u64) -> usize {
+    (hash >> 32) as usize % SHARDS
 }

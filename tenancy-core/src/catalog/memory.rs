@@ -1,5 +1,6 @@
 //! A catalog in memory: readers take a snapshot and never a lock; a writer copies one shard.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -104,12 +105,48 @@ impl MemoryCatalog {
     /// [`ErrorKind::InvalidTenant`] if a domain is not allowed. Nothing is changed then.
     pub fn insert(&self, tenant: Arc<Tenant>) -> Result<(), Error> {
         let mut count = self.lock();
-        if self.by_id(tenant.id()).is_some() {
-            return Err(Error::new(ErrorKind::AlreadyTaken, "the tenant id is taken"));
-        }
-        self.check(&tenant)?;
+        self.check_new(&tenant)?;
         self.put(None, tenant);
         *count += 1;
+        Ok(())
+    }
+
+    /// Adds many tenants at once, as at the start of a service: a million in seconds, where one after the other would
+    /// copy each shard a thousand times.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`MemoryCatalog::insert`], also where two of `tenants` claim the same name. Nothing is
+    /// changed then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tenancy_core::{MemoryCatalog, Tenant, TenantId};
+    ///
+    /// let catalog = MemoryCatalog::new();
+    /// let tenant = |id, slug: &str| Tenant::builder(TenantId::integer(id)?, slug.parse()?).build();
+    /// catalog.insert_all([tenant(1, "acme")?, tenant(2, "globex")?])?;
+    /// assert!(catalog.insert_all([tenant(3, "initech")?, tenant(4, "acme")?]).is_err());
+    /// assert_eq!(catalog.len(), 2);
+    /// # Ok::<_, tenancy_core::Error>(())
+    /// ```
+    pub fn insert_all(&self, tenants: impl IntoIterator<Item = Arc<Tenant>>) -> Result<(), Error> {
+        let mut count = self.lock();
+        let tenants: Vec<Arc<Tenant>> = tenants.into_iter().collect();
+        let mut names = Names::default();
+        for tenant in &tenants {
+            self.check_new(tenant)?;
+            names.claim(tenant)?;
+        }
+        self.ids.put_all(tenants.iter().map(|tenant| (tenant.id(), tenant)));
+        self.slugs.put_all(tenants.iter().map(|tenant| (tenant.slug().as_str(), tenant)));
+        self.domains.put_all(
+            tenants.iter().flat_map(|tenant| {
+                tenant.domains().iter().map(move |domain| (domain.domain.as_str(), tenant))
+            }),
+        );
+        *count += tenants.len();
         Ok(())
     }
 
@@ -217,15 +254,22 @@ impl MemoryCatalog {
         self.ids.get(id)
     }
 
+    fn check_new(&self, tenant: &Tenant) -> Result<(), Error> {
+        if self.by_id(tenant.id()).is_some() {
+            return Err(taken("the tenant id is taken"));
+        }
+        self.check(tenant)
+    }
+
     fn check(&self, tenant: &Tenant) -> Result<(), Error> {
         self.policy.check(tenant)?;
         let foreign = |found: Option<Arc<Tenant>>| found.is_some_and(|other| other.id() != tenant.id());
         if foreign(self.slugs.get(tenant.slug().as_str())) {
-            return Err(Error::new(ErrorKind::AlreadyTaken, "the tenant slug is taken"));
+            return Err(taken("the tenant slug is taken"));
         }
         for domain in tenant.domains() {
             if foreign(self.domains.get(domain.domain.as_str())) {
-                return Err(Error::new(ErrorKind::AlreadyTaken, "the domain is taken"));
+                return Err(taken("the domain is taken"));
             }
         }
         Ok(())
@@ -250,6 +294,33 @@ impl MemoryCatalog {
         }
         new
     }
+}
+
+/// The names that tenants of one call have claimed.
+#[derive(Default)]
+struct Names<'a> {
+    ids: HashSet<&'a TenantId>,
+    slugs: HashSet<&'a str>,
+    domains: HashSet<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    fn claim(&mut self, tenant: &'a Tenant) -> Result<(), Error> {
+        if !self.ids.insert(tenant.id()) {
+            return Err(taken("the tenant id is taken"));
+        }
+        if !self.slugs.insert(tenant.slug().as_str()) {
+            return Err(taken("the tenant slug is taken"));
+        }
+        if !tenant.domains().iter().all(|domain| self.domains.insert(domain.domain.as_str())) {
+            return Err(taken("the domain is taken"));
+        }
+        Ok(())
+    }
+}
+
+fn taken(reason: &'static str) -> Error {
+    Error::new(ErrorKind::AlreadyTaken, reason)
 }
 
 fn unknown() -> Error {

@@ -1,5 +1,6 @@
 //! Tests of the crate from outside; one module per topic.
 
+mod bulk;
 mod cached;
 mod names;
 #[cfg(feature = "redis-cluster")]

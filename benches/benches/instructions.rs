@@ -1,0 +1,53 @@
+//! Exact figures: instructions per call, by callgrind.
+//!
+//! ```text
+//! cargo bench --bench instructions -- --save-summary=json
+//! ```
+//!
+//! Needs valgrind, and gungraun's runner in the same version as the library:
+//! `cargo install gungraun-runner --version 0.20.0 --locked`.
+
+// The macros of the harness make items that nobody can document, and name them in full.
+#![allow(missing_docs, unused_qualifications)]
+
+use std::hint::black_box;
+
+use gungraun::prelude::*;
+use tenancy_benches::resolve;
+use tenancy_testkit::gate::Group;
+
+/// What a first call sets up, such as a thread's locals and the linker's tables, is no part of a call.
+const WARM_UP: u64 = 200;
+/// As many as the gate divides by.
+const CALLS: u64 = 100;
+
+fn prepare(bench: &str) -> (Group, usize) {
+    let mut group = resolve::layer_group_of(1_000);
+    let at = group.names().position(|name| name == bench).expect("the group has this bench");
+    group.run(at, WARM_UP);
+    (group, at)
+}
+
+#[library_benchmark(setup = prepare)]
+#[bench::bare("bare")]
+#[bench::set_request_header("set-request-header")]
+#[bench::trace("trace")]
+#[bench::by_hand("by-hand")]
+#[bench::domain("domain")]
+#[bench::subdomain("subdomain")]
+#[bench::header("header")]
+#[bench::path("path")]
+#[bench::domain_extension("domain-extension")]
+#[bench::subdomain_extension("subdomain-extension")]
+#[bench::header_extension("header-extension")]
+#[bench::path_extension("path-extension")]
+#[bench::path_stripped("path-stripped")]
+#[bench::path_stripped_extension("path-stripped-extension")]
+#[bench::domain_default("domain-default")]
+fn layer((mut group, at): (Group, usize)) -> Group {
+    black_box(group.run(at, CALLS));
+    group
+}
+
+library_benchmark_group!(name = resolve_group, benchmarks = [layer]);
+main!(library_benchmark_groups = [resolve_group]);

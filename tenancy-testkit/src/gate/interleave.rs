@@ -1,0 +1,96 @@
+//! Measuring in alternation: what disturbs the machine disturbs all benches of a group alike.
+
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+
+use super::run::{BenchRun, GroupRun};
+use super::suite::Group;
+
+/// Measures the benches of a group in alternation, a short batch of each per round, in random order.
+///
+/// Comparing two identical programs one after the other on a shared machine, medians differ by several per cent; the
+/// median over the rounds of an alternation differs by a fraction of one.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use tenancy_testkit::gate::{Group, Interleave};
+///
+/// let mut group = Group::new("add").with_bench("one", || 1 + 1).with_bench("other", || 2 + 2);
+/// let run = Interleave::default().with_rounds(20).with_batch(Duration::from_micros(20)).measure(&mut group);
+/// assert_eq!(run.benches[1].rounds.len(), 20);
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Interleave {
+    rounds: usize,
+    batch: Duration,
+    warm_up: Duration,
+}
+
+impl Default for Interleave {
+    fn default() -> Self {
+        Self { rounds: 400, batch: Duration::from_micros(200), warm_up: Duration::from_millis(20) }
+    }
+}
+
+impl Interleave {
+    /// Sets the number of rounds (default 400).
+    ///
+    /// # Panics
+    ///
+    /// Panics if `rounds` is 0.
+    pub fn with_rounds(mut self, rounds: usize) -> Self {
+        assert!(rounds > 0, "a measurement needs rounds");
+        self.rounds = rounds;
+        self
+    }
+
+    /// Sets how long the batch of one bench in one round lasts (default 200 µs): far shorter than what disturbs the
+    /// machine, far longer than reading the clock.
+    pub fn with_batch(mut self, batch: Duration) -> Self {
+        self.batch = batch;
+        self
+    }
+
+    /// Sets how long each bench runs before it is measured (default 20 ms).
+    pub fn with_warm_up(mut self, warm_up: Duration) -> Self {
+        self.warm_up = warm_up;
+        self
+    }
+
+    /// Measures `group`.
+    pub fn measure(&self, group: &mut Group) -> GroupRun {
+        let iterations: Vec<u64> =
+            (0..group.benches.len()).map(|at| iterations(group, at, self.batch, self.warm_up)).collect();
+        let mut benches: Vec<BenchRun> =
+            group.names().map(|name| BenchRun { name: name.to_owned(), ..BenchRun::default() }).collect();
+        let mut order: Vec<usize> = (0..benches.len()).collect();
+        let mut rng = Rng::with_seed(1);
+        for _ in 0..self.rounds {
+            rng.shuffle(&mut order);
+            for &at in &order {
+                let took = group.run(at, iterations[at]);
+                benches[at].rounds.push(took.as_nanos() as f64 / iterations[at] as f64);
+            }
+        }
+        GroupRun { name: group.name().to_owned(), paired: true, benches }
+    }
+}
+
+/// Returns how many iterations of a bench fill `batch`, found while it warms up for at least `warm_up`.
+pub(super) fn iterations(group: &mut Group, at: usize, batch: Duration, warm_up: Duration) -> u64 {
+    let start = Instant::now();
+    let mut iterations = 1;
+    loop {
+        let took = group.run(at, iterations).max(Duration::from_nanos(1));
+        let fitting = batch.as_nanos() * u128::from(iterations) / took.as_nanos();
+        let fitting = u64::try_from(fitting).unwrap_or(u64::MAX).clamp(1, iterations.saturating_mul(8));
+        if start.elapsed() >= warm_up && fitting <= iterations.saturating_mul(2) {
+            return fitting;
+        }
+        iterations = fitting;
+    }
+}
