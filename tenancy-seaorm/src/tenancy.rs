@@ -1,10 +1,13 @@
 //! [`Tenancy`]: the one owner of the database connection.
 
-use sea_orm::DatabaseConnection;
+use std::sync::Arc;
+
+use sea_orm::{DatabaseConnection, DatabaseConnectionType};
 use tenancy_core::TenantContext;
 
 use crate::connection::TenantConnection;
-use crate::error::Error;
+use crate::danger::Capability;
+use crate::error::{Error, ErrorKind};
 use crate::policy::{Dialect, Policy};
 use crate::rewrite::Rewriter;
 
@@ -15,6 +18,8 @@ use crate::rewrite::Rewriter;
 pub struct Tenancy {
     db: DatabaseConnection,
     rewriter: Rewriter,
+    /// What its capability, if one was made, points to.
+    seal: Arc<()>,
 }
 
 impl Tenancy {
@@ -22,10 +27,26 @@ impl Tenancy {
     ///
     /// # Errors
     ///
-    /// Returns [`ErrorKind::Policy`](crate::ErrorKind::Policy) if the database is of a kind that cannot be scoped.
+    /// Returns [`ErrorKind::Policy`](crate::ErrorKind::Policy) if the database is of a kind that cannot be scoped,
+    /// or not connected.
     pub fn new(db: DatabaseConnection, policy: Policy) -> Result<Self, Error> {
+        if matches!(db.inner, DatabaseConnectionType::Disconnected) {
+            return Err(Error::new(ErrorKind::Policy, "a connection", "connect to a database first"));
+        }
         let dialect = Dialect::of(db.get_database_backend())?;
-        Ok(Self { db, rewriter: Rewriter::new(&policy, dialect) })
+        Ok(Self { db, rewriter: Rewriter::new(&policy, dialect), seal: Arc::new(()) })
+    }
+
+    /// Takes `db` like [`Tenancy::new`], and makes the one capability to go around its scope.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ErrorKind::Policy`](crate::ErrorKind::Policy) if the database is of a kind that cannot be scoped,
+    /// or not connected.
+    pub fn with_capability(db: DatabaseConnection, policy: Policy) -> Result<(Self, Capability), Error> {
+        let tenancy = Self::new(db, policy)?;
+        let capability = Capability { seal: Arc::clone(&tenancy.seal) };
+        Ok((tenancy, capability))
     }
 
     /// Returns a connection that sees the rows of `context`'s tenant, and global tables.
@@ -34,6 +55,14 @@ impl Tenancy {
     /// and for a tenant whose rows are placed elsewhere than in these shared tables.
     pub fn tenant(&self, context: &TenantContext) -> TenantConnection {
         TenantConnection::new(self.db.clone(), context.clone(), self.rewriter.clone())
+    }
+
+    pub(crate) fn granted(&self, capability: &Capability) -> bool {
+        Arc::ptr_eq(&self.seal, &capability.seal)
+    }
+
+    pub(crate) fn db(&self) -> &DatabaseConnection {
+        &self.db
     }
 
     /// Returns the rewriter that every connection of this tenancy uses.

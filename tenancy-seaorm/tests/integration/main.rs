@@ -2,4 +2,7 @@
 
 mod corpus;
 mod crud;
+mod danger;
+mod dense;
 mod fixture;
+mod matrix;
