@@ -1,2 +1,95 @@
-//! Placeholder until the first commit that runs.
-fn main() {}
+//! The workspace's chores: what CI runs, anyone can run.
+//!
+//! `cargo xtask test` passes the tests: it brings what is missing and runs every step. `cargo xtask run fmt clippy` runs
+//! single ones.
+
+mod deny;
+mod features;
+mod msrv;
+mod smoke;
+mod step;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use step::{Step, cargo};
+
+#[derive(Debug, Parser)]
+#[command(about = "The workspace's chores")]
+struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Brings what is missing, then runs every step.
+    Test {
+        /// A step to leave out; may be repeated.
+        #[arg(long)]
+        skip: Vec<String>,
+    },
+    /// Runs the named steps alone, in the order of the list.
+    Run {
+        /// The steps.
+        #[arg(required = true)]
+        steps: Vec<String>,
+    },
+    /// Lists the steps.
+    List,
+}
+
+/// Every step, in the order in which `test` runs them: what fails fast stands first.
+const STEPS: &[Step] = &[
+    Step { name: "tools", about: "finds or installs servers and programs", run: tools::install },
+    Step { name: "fmt", about: "the format", run: || cargo(&["fmt", "--all", "--check"]) },
+    Step { name: "msrv", about: "declared Rust versions are what dependencies need", run: msrv::check },
+    Step { name: "clippy", about: "lints, all targets, all features", run: clippy },
+    Step { name: "doc", about: "documentation without warnings", run: doc },
+    Step {
+        name: "features",
+        about: "each crate with each feature alone, and with none",
+        run: features::check,
+    },
+    Step {
+        name: "test",
+        about: "all tests and doctests",
+        run: || cargo(&["test", "--workspace", "--all-features"]),
+    },
+    Step { name: "smoke", about: "each example checks itself", run: smoke::run },
+    Step { name: "bench", about: "each benchmark runs once", run: bench },
+    Step { name: "deny", about: "licences, duplicates, sources, advisories", run: deny::check },
+];
+
+fn clippy() -> step::Outcome {
+    cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])
+}
+
+fn doc() -> step::Outcome {
+    step::cargo_with(
+        &["doc", "--workspace", "--all-features", "--no-deps"],
+        &[("RUSTDOCFLAGS", "-D warnings")],
+    )
+}
+
+/// Without `--bench`, criterion runs each benchmark once and measures nothing.
+fn bench() -> step::Outcome {
+    cargo(&["test", "--package", "tenancy-benches", "--benches"])
+}
+
+fn main() -> ExitCode {
+    match Options::parse().command {
+        Command::List => {
+            STEPS.iter().for_each(|step| println!("{:<10} {}", step.name, step.about));
+            ExitCode::SUCCESS
+        }
+        Command::Test { skip } => {
+            step::run_all(STEPS, |step| !skip.iter().any(|name| name == step.name), &skip)
+        }
+        Command::Run { steps } => {
+            step::run_all(STEPS, |step| steps.iter().any(|name| name == step.name), &steps)
+        }
+    }
+}
