@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::plan::{Binding, Check, Plan};
-use super::token::{Kind, Tokens};
+use super::token::{Kind, MARKER, Tokens};
 use crate::error::{Error, ErrorKind};
 use crate::policy::Dialect;
 
@@ -86,6 +86,14 @@ impl Edits {
             Insertion { at: if place % 2 == 0 { tok.start } else { tok.end }, piece: piece.clone(), replaces }
         };
         self.list.iter().map(insertion).collect()
+    }
+
+    /// Marks a text that was changed, so that it is not scoped again: the second tenant would be an unbound one.
+    pub(super) fn mark(&mut self, toks: &Tokens<'_>) {
+        let last = toks.toks.iter().rposition(|tok| tok.kind != Kind::Semicolon);
+        if let (false, Some(last)) = (self.list.is_empty(), last) {
+            self.list.push((2 * last + 1, u8::MAX, Piece::text(format!(" {MARKER}"))));
+        }
     }
 
     pub(super) fn sort(&mut self) {

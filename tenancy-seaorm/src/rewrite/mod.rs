@@ -48,7 +48,8 @@ use crate::value::TenantValue;
 /// let policy = Policy::builder().owned_table("orders").build()?;
 /// let rewriter = Rewriter::new(&policy, Dialect::Postgres);
 /// let scoped = rewriter.explain("SELECT id FROM orders WHERE total > $1 OR vip")?;
-/// assert_eq!(scoped.sql, r#"SELECT id FROM orders WHERE (total > $1 OR vip) AND orders."tenant_id" = $2"#);
+/// let expected = r#"SELECT id FROM orders WHERE (total > $1 OR vip) AND orders."tenant_id" = $2 /* scoped */"#;
+/// assert_eq!(scoped.sql, expected);
 /// assert!(rewriter.explain("SELECT id FROM invoices").is_err());
 /// # Ok::<(), tenancy_seaorm::Error>(())
 /// ```
@@ -199,6 +200,7 @@ impl Engine {
         let mut walk = Walk::new(&self.rules, &toks, explain);
         walk.statement(&statement)?;
         let Walk { mut edits, checks, notes, .. } = walk;
+        edits.mark(&toks);
         edits.sort();
         let template = folded.and_then(|folded| folded.template(&edits.insertions(&toks), &checks));
         let plan = edits.plan(&toks, self.rules.dialect, checks)?;

@@ -18,6 +18,9 @@ pub(super) const MAX_DEPTH: usize = 48;
 /// Operators that may follow one another at one depth; sqlparser's trees lean left, and dropping them recurses.
 pub(super) const MAX_CHAIN: usize = 2_000;
 
+/// Ends every text that was scoped; database logs show it too.
+pub(super) const MARKER: &str = "/* scoped */";
+
 /// What a token is, as far as finding clauses needs it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Kind {
@@ -124,7 +127,8 @@ impl<'a> Tokens<'a> {
         for tok in &self.toks {
             match tok.kind {
                 Kind::Open => outer.push(std::mem::take(&mut chain)),
-                Kind::Close => chain = outer.pop().unwrap_or_default(),
+                // `int[][][]` and `f()()()` are chains as well.
+                Kind::Close => chain = outer.pop().unwrap_or_default() + 1,
                 Kind::Comma => chain = 0,
                 Kind::Operator | Kind::Word(_) => chain += 1,
                 _ => {}
@@ -260,6 +264,13 @@ fn kind_of(token: &Token, text: &str) -> Result<Kind, Error> {
 
 /// MySQL runs `/*! … */`, and starts a `--` comment only before white space.
 fn check_comment(space: &Whitespace, text: &str, dialect: Sql) -> Result<(), Error> {
+    if text == MARKER {
+        return Err(Error::new(
+            ErrorKind::Unparsable,
+            "a scoped statement",
+            "it is scoped already; send the original",
+        ));
+    }
     let refused = match space {
         Whitespace::MultiLineComment(_) => text.starts_with("/*!") || text.starts_with("/*M!"),
         Whitespace::SingleLineComment { prefix, comment } if dialect == Sql::MySql => {

@@ -5,4 +5,5 @@ mod crud;
 mod danger;
 mod dense;
 mod fixture;
+mod fuzz;
 mod matrix;
