@@ -15,6 +15,7 @@
 //!
 //! - `servers` (default): test databases on real servers. Without it the crate builds in seconds, for the gate alone.
 //! - `gate`: the benchmark gate.
+//! - `redis`: a Redis for each test, beside `servers`.
 
 #[cfg(feature = "servers")]
 mod error;
@@ -22,6 +23,8 @@ mod error;
 pub mod gate;
 #[cfg(feature = "servers")]
 mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(feature = "servers")]
 mod server;
 
@@ -29,5 +32,7 @@ mod server;
 pub use error::{Error, ErrorKind, RungFailure};
 #[cfg(feature = "servers")]
 pub use postgres::{PostgresServer, RolePower, TestDatabase, require_app_role, role_powers};
+#[cfg(feature = "redis")]
+pub use redis::{RedisServer, TestRedis, TestRedisCluster};
 #[cfg(feature = "servers")]
 pub use server::{Ladder, Rung};

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::server::{
     Ladder,
-    container::{Daemon, ImageName},
+    container::{Daemon, ImageName, address},
     ready::until_ready,
     reason::Reason,
     state::random_hex,
@@ -63,11 +63,7 @@ fn request(ladder: &Ladder, image: &ImageName, id: &str, password: &str) -> Cont
 }
 
 async fn ready(container: &ContainerAsync<Postgres>, password: &str) -> Result<String, Reason> {
-    let host = container.get_host().await.map_err(|error| Reason::new("the container's port", error))?;
-    let port = container
-        .get_host_port_ipv4(5432)
-        .await
-        .map_err(|error| Reason::new("the container's port", error))?;
+    let (host, port) = address(container, 5432).await?;
     let url = format!("postgres://postgres:{password}@{host}:{port}/postgres");
     until_ready(
         || async {

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
     process::{Child, Stdio},
 };
 
@@ -10,88 +9,64 @@ use tokio::task;
 
 use super::{
     SERVER_SETTINGS,
-    names::Key,
     service::{Started, connect, server_version},
 };
 use crate::server::{
-    Ladder, binaries,
-    process::{Account, spawn_logged},
-    ready::start_on_free_port,
+    Ladder,
+    local::{self, Program, Site},
+    process::spawn_logged,
+    ready::start_on_port,
     reason::Reason,
     state::{StateFolder, random_hex},
-    watchdog::{Duty, Watchdog, whole_seconds},
 };
 
-/// Where distributions keep the server binaries: Debian, Red Hat, Alpine, Homebrew, Postgres.app, the installer.
-const USUAL_FOLDERS: [&str; 10] = [
-    "/usr/lib/postgresql/*/bin",
-    "/usr/pgsql-*/bin",
-    "/usr/libexec/postgresql*",
-    "/opt/homebrew/opt/postgresql@*/bin",
-    "/opt/homebrew/bin",
-    "/usr/local/opt/postgresql@*/bin",
-    "/Applications/Postgres.app/Contents/Versions/*/bin",
-    "/Library/PostgreSQL/*/bin",
-    "/opt/local/lib/postgresql*/bin",
-    "/usr/local/pgsql/bin",
-];
-
-struct Files {
-    programs: PathBuf,
-    data: PathBuf,
-    account: Account,
-}
+const POSTGRES: Program = Program {
+    service: "postgres",
+    binaries: &["initdb", "postgres"],
+    // Debian, Red Hat, Alpine, Homebrew, Postgres.app, the installer, MacPorts, from source.
+    usual_folders: &[
+        "/usr/lib/postgresql/*/bin",
+        "/usr/pgsql-*/bin",
+        "/usr/libexec/postgresql*",
+        "/opt/homebrew/opt/postgresql@*/bin",
+        "/opt/homebrew/bin",
+        "/usr/local/opt/postgresql@*/bin",
+        "/Applications/Postgres.app/Contents/Versions/*/bin",
+        "/Library/PostgreSQL/*/bin",
+        "/opt/local/lib/postgresql*/bin",
+        "/usr/local/pgsql/bin",
+    ],
+    accounts: &["postgres", "nobody"],
+    pid_file: "cluster/postmaster.pid",
+    // "Immediate shutdown".
+    signal: "QUIT",
+};
 
 /// Starts a server under a watchdog.
 pub(crate) async fn start(ladder: &Ladder, folder: &StateFolder) -> Result<Started, Reason> {
-    let programs = binaries::find(ladder.binaries.as_deref(), &USUAL_FOLDERS, &["initdb", "postgres"])?;
-    let account = Account::choose(ladder.user.as_deref(), &["postgres", "nobody"])?;
-    let id = Key::random().to_string();
-    let data = account.data_folder("postgres")?;
-    folder.take_seat(&id)?;
-    let watchdog =
-        Watchdog::start(&duty(ladder, folder, &id, &data)).map_err(|error| Reason::new("watchdog", error))?;
-    let files = Files { programs, data, account };
-    match initialize_and_run(&files).await {
-        Ok((url, version)) => {
-            let description = format!("PostgreSQL {version} ({})", files.programs.display());
-            Ok(Started { id, description, url })
-        }
-        Err(reason) => {
-            watchdog.end_now();
-            Err(reason)
-        }
-    }
+    let running = local::run(&POSTGRES, ladder, folder, async |site| {
+        let (url, version) = initialize_and_run(&site).await?;
+        Ok((url, format!("PostgreSQL {version} ({})", site.binaries.display())))
+    });
+    let running = running.await?;
+    let (url, description) = running.started;
+    Ok(Started { id: running.id, description, url })
 }
 
-fn duty(ladder: &Ladder, folder: &StateFolder, id: &str, data: &Path) -> Duty {
-    Duty {
-        home: folder.home(id),
-        data: data.to_path_buf(),
-        pid_file: data.join("cluster/postmaster.pid"),
-        current: folder.current_path(),
-        id: id.to_owned(),
-        linger_seconds: whole_seconds(ladder.linger),
-        // "Immediate shutdown": the data is thrown away.
-        signal: "QUIT".to_owned(),
-        mark: data.display().to_string(),
-    }
-}
-
-async fn initialize_and_run(files: &Files) -> Result<(String, String), Reason> {
+async fn initialize_and_run(site: &Site) -> Result<(String, String), Reason> {
     let password = random_hex(32);
-    initialize(files, &password).await?;
+    initialize(site, &password).await?;
     let url = |port| format!("postgres://postgres:{password}@127.0.0.1:{port}/postgres");
-    let spawn = |port| spawn(files, port);
+    let spawn = |port| spawn(site, port);
     let version = |port| async move { server_version(&mut connect(&url(port)).await?).await };
-    let (port, version) = start_on_free_port(spawn, &files.data.join("log"), version).await?;
+    let (port, version) = start_on_port(None, spawn, &site.log(), version).await?;
     Ok((url(port), version))
 }
 
-async fn initialize(files: &Files, password: &str) -> Result<(), Reason> {
-    let password_file = files.data.join("password");
+async fn initialize(site: &Site, password: &str) -> Result<(), Reason> {
+    let password_file = site.data.join("password");
     fs::write(&password_file, password).map_err(|error| Reason::new("password file", error))?;
-    let mut command = files.account.command(&files.programs.join("initdb"));
+    let mut command = site.account.command(&site.binaries.join("initdb"));
     command.args([
         "--username=postgres",
         "--auth=scram-sha-256",
@@ -99,7 +74,7 @@ async fn initialize(files: &Files, password: &str) -> Result<(), Reason> {
         "--no-locale",
         "--no-sync",
     ]);
-    command.arg("--pwfile").arg(&password_file).arg("--pgdata").arg(files.data.join("cluster"));
+    command.arg("--pwfile").arg(&password_file).arg("--pgdata").arg(site.data.join("cluster"));
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let run =
         task::spawn_blocking(move || command.output()).await.expect("waiting for a process does not panic");
@@ -112,14 +87,14 @@ async fn initialize(files: &Files, password: &str) -> Result<(), Reason> {
     Err(Reason::new("initdb failed", String::from_utf8_lossy(&output.stderr).trim().replace('\n', " | ")))
 }
 
-fn spawn(files: &Files, port: u16) -> Result<Child, Reason> {
-    let mut command = files.account.command(&files.programs.join("postgres"));
-    command.arg("-D").arg(files.data.join("cluster"));
+fn spawn(site: &Site, port: u16) -> Result<Child, Reason> {
+    let mut command = site.account.command(&site.binaries.join("postgres"));
+    command.arg("-D").arg(site.data.join("cluster"));
     let fixed = ["listen_addresses=127.0.0.1".to_owned(), format!("port={port}")];
     let rest = ["unix_socket_directories=", "logging_collector=off", "log_destination=stderr"];
     let settings = fixed.into_iter().chain(rest.iter().chain(&SERVER_SETTINGS).map(ToString::to_string));
     for setting in settings {
         command.arg("-c").arg(setting);
     }
-    spawn_logged(command, &files.data.join("log"))
+    spawn_logged(command, &site.log())
 }

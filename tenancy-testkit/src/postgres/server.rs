@@ -1,18 +1,17 @@
 //! A running server, as one test process uses it.
 
 use std::{
-    collections::HashMap,
     error::Error as StdError,
     fmt,
     future::Future,
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, LazyLock,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use sqlx::PgConnection;
-use tokio::sync::{Mutex as AsyncMutex, OnceCell};
+use tokio::sync::Mutex;
 
 use super::{
     TestDatabase,
@@ -25,6 +24,7 @@ use crate::{
     server::{
         Ladder, Rung,
         attach::{Attached, Service, attach},
+        once::OncePerKey,
         reason::Reason,
         runtime,
         state::Record,
@@ -40,15 +40,13 @@ pub struct PostgresServer(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     pub(super) record: Record<Detail>,
     service: Postgres,
-    admin: AsyncMutex<PgConnection>,
+    admin: Mutex<PgConnection>,
     /// Drops databases, apart from what tests wait for: PostgreSQL drops one only when every backend has answered,
     /// and a backend whose client is still logging in does not answer.
-    reaper: AsyncMutex<Option<PgConnection>>,
+    reaper: Mutex<Option<PgConnection>>,
     next: AtomicU64,
-    pub(super) templates: Mutex<HashMap<Key, Arc<OnceCell<String>>>>,
+    pub(super) templates: OncePerKey<Key, String>,
 }
-
-type Servers = Mutex<HashMap<Ladder, Arc<OnceCell<PostgresServer>>>>;
 
 impl fmt::Debug for PostgresServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -73,13 +71,8 @@ impl PostgresServer {
     /// [`ErrorKind::NoServer`] if no rung gives one: [`Error::rungs`] says why for each. [`ErrorKind::State`] if the
     /// folder that test processes share cannot be used.
     pub async fn attach(ladder: Ladder) -> Result<Self, Error> {
-        static SERVERS: OnceLock<Servers> = OnceLock::new();
-        let servers = SERVERS.get_or_init(Servers::default);
-        let cell = {
-            let mut servers = servers.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(servers.entry(ladder.clone()).or_default())
-        };
-        cell.get_or_try_init(|| runtime::run(Self::open(ladder))).await.cloned()
+        static SERVERS: LazyLock<OncePerKey<Ladder, PostgresServer>> = LazyLock::new(OncePerKey::default);
+        SERVERS.get_or_make(ladder.clone(), || runtime::run(Self::open(ladder))).await
     }
 
     async fn open(ladder: Ladder) -> Result<Self, Error> {
@@ -88,10 +81,10 @@ impl PostgresServer {
         let inner = Inner {
             record,
             service,
-            admin: AsyncMutex::new(guard),
-            reaper: AsyncMutex::default(),
+            admin: Mutex::new(guard),
+            reaper: Mutex::default(),
             next: AtomicU64::new(1),
-            templates: Mutex::default(),
+            templates: OncePerKey::default(),
         };
         Ok(Self(Arc::new(inner)))
     }

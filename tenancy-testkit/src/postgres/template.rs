@@ -6,7 +6,6 @@ use std::{
     fs,
     future::Future,
     hash::{DefaultHasher, Hash, Hasher},
-    sync::{Arc, PoisonError},
 };
 
 use sqlx::{Connection, PgConnection};
@@ -37,12 +36,7 @@ where
     E: Into<Box<dyn StdError + Send + Sync>>,
 {
     let key = key_of(name);
-    let cell = {
-        let mut templates = server.0.templates.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(templates.entry(key).or_default())
-    };
-    let database = cell.get_or_try_init(|| make(server.clone(), key, migrate)).await?;
-    Ok(database.clone())
+    server.0.templates.get_or_make(key, || make(server.clone(), key, migrate)).await
 }
 
 /// The same name in another test binary, or in this one compiled anew, is another template: the migration may have

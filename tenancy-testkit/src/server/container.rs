@@ -3,7 +3,8 @@
 use std::{fmt, time::Duration};
 
 use testcontainers_modules::testcontainers::{
-    GenericImage, bollard::Docker, core::client::docker_client_instance, runners::AsyncRunner,
+    ContainerAsync, GenericImage, Image, bollard::Docker, core::client::docker_client_instance,
+    runners::AsyncRunner,
 };
 use tokio::time::timeout;
 
@@ -59,6 +60,16 @@ impl Daemon {
             Err(_) => Err(missing(&format_args!("was not pulled within {} s", limit.as_secs()))),
         }
     }
+}
+
+/// Returns the host and port under which a container's port is reached from here.
+pub(crate) async fn address<I: Image>(
+    container: &ContainerAsync<I>,
+    port: u16,
+) -> Result<(String, u16), Reason> {
+    let refused = |error| Reason::new("the container's port is not published", error);
+    let host = container.get_host().await.map_err(refused)?;
+    Ok((host.to_string(), container.get_host_port_ipv4(port).await.map_err(refused)?))
 }
 
 impl ImageName {

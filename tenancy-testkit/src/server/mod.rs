@@ -8,6 +8,8 @@ pub(crate) mod attach;
 pub(crate) mod binaries;
 pub(crate) mod container;
 mod ladder;
+pub(crate) mod local;
+pub(crate) mod once;
 pub(crate) mod process;
 pub(crate) mod ready;
 pub(crate) mod reason;

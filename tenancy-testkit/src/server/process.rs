@@ -38,17 +38,19 @@ impl Account {
         command
     }
 
+    /// Gives a file or folder that this process made to the account, with these permissions.
+    pub(crate) fn hand_over(self, path: &Path, mode: u32) -> io::Result<()> {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+        let (uid, gid) = self.0.unzip();
+        std::os::unix::fs::chown(path, uid, gid)
+    }
+
     /// Makes an empty folder that belongs to this account alone.
     pub(crate) fn data_folder(self, service: &str) -> Result<PathBuf, Reason> {
         let parent = self.reachable_parent().ok_or("no temporary folder that the server's user can enter")?;
         let folder = parent.join(format!("tenancy-{service}-{}", random_hex(12)));
-        let make = || -> io::Result<()> {
-            fs::create_dir(&folder)?;
-            fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
-            let (uid, gid) = self.0.unzip();
-            std::os::unix::fs::chown(&folder, uid, gid)
-        };
-        make().map(|()| folder.clone()).map_err(|error| Reason::new("data folder", error))
+        let made = fs::create_dir(&folder).and_then(|()| self.hand_over(&folder, 0o700));
+        made.map(|()| folder.clone()).map_err(|error| Reason::new("data folder", error))
     }
 
     /// A private `TMPDIR` of root cannot be entered by the server's user; `/tmp` can.
@@ -69,10 +71,19 @@ fn ids_of(users: &str, name: &str) -> Option<(u32, u32)> {
     (uid != 0).then_some((uid, gid))
 }
 
-/// Returns a port of the loopback interface that was free a moment ago.
-pub(crate) fn free_port() -> Result<u16, Reason> {
-    let address = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
-    address.map(|address| address.port()).map_err(|error| Reason::new("no free port", error))
+/// Returns a port of the loopback interface that was free a moment ago, and so was the one `distance` above it.
+pub(crate) fn free_port(distance: Option<u16>) -> Result<u16, Reason> {
+    loop {
+        let listener =
+            TcpListener::bind(("127.0.0.1", 0)).map_err(|error| Reason::new("no free port", error))?;
+        let port = listener.local_addr().map_err(|error| Reason::new("no free port", error))?.port();
+        let second_is_free = distance.is_none_or(|distance| {
+            port.checked_add(distance).is_some_and(|second| TcpListener::bind(("127.0.0.1", second)).is_ok())
+        });
+        if second_is_free {
+            return Ok(port);
+        }
+    }
 }
 
 /// Starts a server whose output goes to `log`.

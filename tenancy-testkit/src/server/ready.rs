@@ -49,7 +49,10 @@ where
 }
 
 /// Starts a server process on a free port and waits until it answers there; returns the port and the answer.
-pub(crate) async fn start_on_free_port<T, P>(
+///
+/// A server that also listens on a second port says by `distance` how much higher that is.
+pub(crate) async fn start_on_port<T, P>(
+    distance: Option<u16>,
     spawn: impl Fn(u16) -> Result<Child, Reason>,
     log: &Path,
     probe: impl Fn(u16) -> P,
@@ -59,7 +62,7 @@ where
 {
     let mut tries = PORT_TRIES;
     loop {
-        let port = free_port()?;
+        let port = free_port(distance)?;
         let mut server = spawn(port)?;
         let mut ended = || match server.try_wait() {
             Ok(None) => None,

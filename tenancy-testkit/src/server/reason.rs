@@ -45,6 +45,13 @@ impl From<crate::Error> for Reason {
     }
 }
 
+#[cfg(feature = "redis")]
+impl From<redis::RedisError> for Reason {
+    fn from(error: redis::RedisError) -> Self {
+        Self(error.to_string())
+    }
+}
+
 impl From<sqlx::Error> for Reason {
     fn from(error: sqlx::Error) -> Self {
         match error {

@@ -2,6 +2,8 @@
 
 mod database;
 mod lifecycle;
+#[cfg(feature = "redis")]
+mod redis;
 mod rungs;
 mod support;
 mod victim;
