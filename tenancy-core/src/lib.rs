@@ -60,7 +60,7 @@ pub use id::{TenantId, TenantIdRef, TenantKey, TenantSlug};
 pub use name::{Found, Purge, PurgeStep, RedisGenerations, RedisNodes, TenantRedis, Vacant};
 pub use name::{
     Generation, Generations, GlobalKey, KeyPart, KeyParts, LocalGenerations, Namespace, NamespacedKey,
-    PartWriter, PartsWriter,
+    PartWriter, PartsWriter, TenantCache, TenantCacheBuilder, TenantCacheStats,
 };
 pub use resolver::{
     Agreement, Membership, MembershipAnswer, Rejection, RejectionReason, Resolution, ResolveInput, Resolver,

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crate::{BoxFuture, Error, Tenant, TenantId};
 
@@ -56,6 +56,16 @@ pub trait Generations: Send + Sync + 'static {
     /// Returns [`ErrorKind::StoreUnavailable`](crate::ErrorKind::StoreUnavailable) if the store did not answer. It is
     /// not known then whether the tenant was flushed; flush again.
     fn advance(&self, tenant: &Tenant) -> BoxFuture<Result<Generation, Error>>;
+}
+
+impl<G: Generations + ?Sized> Generations for Arc<G> {
+    fn current(&self, tenant: &Tenant) -> BoxFuture<Result<Generation, Error>> {
+        G::current(self, tenant)
+    }
+
+    fn advance(&self, tenant: &Tenant) -> BoxFuture<Result<Generation, Error>> {
+        G::advance(self, tenant)
+    }
 }
 
 /// Generations for a single process: they end with it.

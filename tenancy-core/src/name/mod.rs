@@ -3,15 +3,20 @@
 //! Two tenants never share a name, whatever the parts hold, and one tenant's names can be dropped without touching
 //! another's.
 
+mod cache;
 mod encode;
 mod generation;
+#[cfg(test)]
+mod modelled;
 mod part;
 #[cfg(feature = "redis")]
 mod redis;
+mod sync;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
+pub use cache::{TenantCache, TenantCacheBuilder, TenantCacheStats};
 pub use generation::{Generation, Generations, LocalGenerations};
 pub use part::{KeyPart, KeyParts, PartWriter, PartsWriter};
 

@@ -1,5 +1,6 @@
 //! Names, through the public interface.
 
+mod cache;
 mod golden;
 #[cfg(feature = "redis-cluster")]
 mod redis;
