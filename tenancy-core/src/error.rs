@@ -35,6 +35,12 @@ pub enum ErrorKind {
     StoreUnavailable,
     /// A store answered with a value of another name: its connection is out of step and must be dropped.
     ForeignValue,
+    /// A key that is to verify tokens is unreadable, too weak, or not for its algorithm.
+    InvalidKey,
+    /// The claims of a token are not what the service expects.
+    InvalidClaims,
+    /// The keys of an issuer of tokens could not be fetched.
+    KeysUnavailable,
 }
 
 /// An error of the tenancy crates' vocabulary: illegal names, missing scope, an unreachable catalog.
@@ -55,7 +61,7 @@ impl Error {
         Self { kind, reason: reason.into(), source: None }
     }
 
-    #[cfg(feature = "redis")]
+    #[cfg(any(feature = "jwt", feature = "redis"))]
     pub(crate) fn with_source(
         kind: ErrorKind,
         reason: &'static str,

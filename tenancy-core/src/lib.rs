@@ -32,6 +32,7 @@
 //!
 //! # Crate features
 //!
+//! - `jwt`: the module `jwt`, with the strategy that reads the tenant from verified tokens. Needs a C compiler, for AWS-LC.
 //! - `redis`: values of tenants on Redis, shared generations; `redis-cluster`: the same on Redis Cluster.
 //! - `tracing`: logs every [`TenantContext::assertion`].
 
@@ -67,6 +68,8 @@ pub use resolver::{
     ResolverBuilder, TenantResolver, UnknownHost,
 };
 pub use scope::{ScopeSlot, Scoped};
+#[cfg(feature = "jwt")]
+pub use strategy::jwt;
 pub use strategy::{
     CookieStrategy, DomainStrategy, HeaderStrategy, NamedBy, PathStrategy, QueryStrategy, RequestHead,
     Signal, SignalError, SignalKind, Strategy, SubdomainStrategy, TenantPath, Trust,

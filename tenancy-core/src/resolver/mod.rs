@@ -16,8 +16,8 @@ pub use rejection::{Rejection, RejectionReason};
 
 use crate::catalog::BoxFuture;
 use crate::{
-    Error, ErrorKind, ForwardedHost, HostError, Lookup, Provenance, RequestHead, RequestHost, SignalKind,
-    Strategy, Tenant, TenantCatalog, TenantContext, TenantId, TenantKey,
+    Error, ErrorKind, ForwardedHost, HeaderStrategy, HostError, Lookup, Provenance, RequestHead, RequestHost,
+    SignalKind, Strategy, SubdomainStrategy, Tenant, TenantCatalog, TenantContext, TenantId, TenantKey,
 };
 use agreement::Signals;
 use policy::Policy;
@@ -182,6 +182,21 @@ impl ResolverBuilder {
     pub fn with_strategy(mut self, strategy: impl Strategy) -> Self {
         self.strategies.push(Box::new(strategy));
         self
+    }
+
+    /// Reads the tenant in the usual order, the first of these that the request has: `token`, `header`, `subdomain`.
+    ///
+    /// This is [`Agreement::FirstMatch`]: a token decides alone, and a header that contradicts it is not even read. A
+    /// token that is not valid refuses the request, and so does a header that comes from no trusted proxy; neither is
+    /// passed over. Without this, all signals have to agree, which is safer.
+    pub fn with_usual_order(
+        self,
+        token: impl Strategy,
+        header: HeaderStrategy,
+        subdomain: SubdomainStrategy,
+    ) -> Self {
+        let ordered = self.with_strategy(token).with_strategy(header).with_strategy(subdomain);
+        ordered.with_agreement(Agreement::FirstMatch)
     }
 
     /// Sets how several signals are brought together (default: all must name one tenant).

@@ -161,9 +161,12 @@ impl From<HostError> for Rejection {
     }
 }
 
+/// Keys that are not at hand are being fetched: trying again soon is worth while.
 impl From<SignalError> for Rejection {
     fn from(error: SignalError) -> Self {
-        Self::new(RejectionReason::Signal(error))
+        let soon = Duration::from_secs(1);
+        let detail = (error == SignalError::KeysUnavailable).then(|| Box::new(Detail::RetryAfter(soon)));
+        Self { reason: RejectionReason::Signal(error), detail }
     }
 }
 

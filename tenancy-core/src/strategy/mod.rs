@@ -3,6 +3,8 @@
 mod cookie;
 mod header;
 mod host;
+#[cfg(feature = "jwt")]
+pub mod jwt;
 mod path;
 mod query;
 

@@ -2,6 +2,8 @@
 
 mod bulk;
 mod cached;
+#[cfg(feature = "jwt")]
+mod jwt;
 mod names;
 #[cfg(feature = "redis-cluster")]
 #[path = "../support/redis.rs"]
