@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::strategy::SignalKind;
-use crate::{Error, ErrorKind, Placement, Tenant, TenantId, TenantSlug};
+use crate::{Ended, Error, ErrorKind, Placement, Tenant, TenantId, TenantSlug};
 
 /// Proof that a request or job belongs to one active tenant.
 ///
@@ -86,6 +86,32 @@ impl TenantContext {
     #[must_use]
     pub fn is_still_active(&self) -> bool {
         self.tenant.is_still_active()
+    }
+
+    /// Waits until the tenant is no longer active by what its catalog knows: what a WebSocket, or other work that may
+    /// wait for long, watches beside its own next step (TWR-54).
+    ///
+    /// A tenant that is active again by the time the future is polled has not ended.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tenancy_core::{MemoryCatalog, Tenant, TenantContext, TenantId, TenantStatus};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let catalog = MemoryCatalog::new();
+    /// # let acme = Tenant::builder(TenantId::integer(1)?, "acme".parse()?).build()?;
+    /// # catalog.insert(Arc::clone(&acme))?;
+    /// # let context = TenantContext::assertion(acme, "example")?;
+    /// let ended = tokio::spawn(context.ended());
+    /// catalog.set_status(context.id(), TenantStatus::Suspended)?;
+    /// ended.await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn ended(&self) -> Ended {
+        self.tenant.ended()
     }
 
     /// Returns which signals of the request named the tenant.

@@ -43,6 +43,7 @@ mod context;
 mod error;
 mod host;
 mod id;
+mod lineage;
 mod name;
 mod resolver;
 mod scope;
@@ -57,6 +58,7 @@ pub use context::{Provenance, TenantContext};
 pub use error::{Error, ErrorKind};
 pub use host::{Domain, ForwardedHeader, ForwardedHost, HostError, RequestHost, TrustedProxies};
 pub use id::{TenantId, TenantIdRef, TenantKey, TenantSlug};
+pub use lineage::Ended;
 #[cfg(feature = "redis")]
 pub use name::{Found, Purge, PurgeStep, RedisGenerations, RedisNodes, TenantRedis, Vacant};
 pub use name::{

@@ -9,7 +9,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
-use crate::{Domain, Error, ErrorKind, TenantId, TenantKey, TenantSlug};
+use crate::lineage::Lineage;
+use crate::{Domain, Ended, Error, ErrorKind, TenantId, TenantKey, TenantSlug};
 
 /// Where a tenant stands in its life. Deleted tenants have no record at all.
 ///
@@ -181,23 +182,6 @@ struct Details {
     settings: serde_json::Map<String, serde_json::Value>,
 }
 
-/// The present status of a tenant, shared by all records that a catalog ever had of it.
-struct Lineage(AtomicBool);
-
-impl Lineage {
-    fn new(status: TenantStatus) -> Self {
-        Self(AtomicBool::new(status.is_active()))
-    }
-
-    fn is_active(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
-
-    fn set(&self, status: Option<TenantStatus>) {
-        self.0.store(status.is_some_and(TenantStatus::is_active), Ordering::Release);
-    }
-}
-
 impl Tenant {
     /// Starts a tenant that is active, in shared tables, with no domain of its own.
     pub fn builder(id: TenantId, slug: TenantSlug) -> TenantBuilder {
@@ -288,6 +272,10 @@ impl Tenant {
     #[must_use]
     pub fn is_still_active(&self) -> bool {
         self.lineage.is_active()
+    }
+
+    pub(crate) fn ended(&self) -> Ended {
+        Ended::new(Arc::clone(&self.lineage))
     }
 
     /// Marks the record as replaced or removed, with nothing known of a successor: until one is linked by

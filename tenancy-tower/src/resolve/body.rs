@@ -2,13 +2,14 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use tenancy_core::{ScopeSlot, TenantContext};
+use tenancy_core::{Ended, ScopeSlot, TenantContext};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -28,12 +29,14 @@ impl StdError for TenantGone {}
 pin_project! {
     /// The body of an answer of [`ResolveTenant`](super::ResolveTenant).
     ///
-    /// Frames are produced in the scope of the tenant. Before each frame the tenant's present status is looked at: once
-    /// it is not active, the body ends with [`TenantGone`].
+    /// Frames are produced in the scope of the tenant. Once the tenant is not active, the body ends with [`TenantGone`]:
+    /// at its next frame, and at once if it is waiting for one.
     pub struct ResponseBody<B> {
         #[pin]
         kind: Kind<B>,
         slot: Option<ScopeSlot>,
+        // Made when the body first has to wait.
+        ended: Option<Ended>,
     }
 
     /// What the handler left in the body is dropped in the scope too.
@@ -57,11 +60,11 @@ pin_project! {
 
 impl<B> ResponseBody<B> {
     pub(super) fn scoped(body: B, context: Option<TenantContext>) -> Self {
-        Self { kind: Kind::Inner { body }, slot: context.map(ScopeSlot::new) }
+        Self { kind: Kind::Inner { body }, slot: context.map(ScopeSlot::new), ended: None }
     }
 
     pub(super) fn refusal(text: Bytes) -> Self {
-        Self { kind: Kind::Refusal { text: (!text.is_empty()).then_some(text) }, slot: None }
+        Self { kind: Kind::Refusal { text: (!text.is_empty()).then_some(text) }, slot: None, ended: None }
     }
 }
 
@@ -86,7 +89,16 @@ where
         let Some(slot) = this.slot else { return body.poll_frame(cx).map_err(Into::into) };
         let frame = slot.run(|| body.poll_frame(cx));
         // Looked at last: what the handler produced while the tenant was suspended is not handed out.
-        if !slot.context().is_still_active() && !matches!(frame, Poll::Ready(None)) {
+        let gone = match &frame {
+            Poll::Ready(None) => false,
+            Poll::Ready(Some(_)) => !slot.context().is_still_active(),
+            // An idle stream must hear of it.
+            Poll::Pending => {
+                let ended = this.ended.get_or_insert_with(|| slot.context().ended());
+                Pin::new(ended).poll(cx).is_ready()
+            }
+        };
+        if gone {
             return Poll::Ready(Some(Err(TenantGone.into())));
         }
         frame.map_err(Into::into)

@@ -5,6 +5,7 @@ mod contract;
 mod disclosure;
 mod h2;
 mod headers;
+mod lifetime;
 mod observe;
 mod propagate;
 mod raw;
