@@ -87,7 +87,7 @@ fn a_tenant_that_has_ended_needs_no_waiting() {
     let context = context(&catalog, 1);
     catalog.set_status(&id(1), TenantStatus::Suspended).unwrap();
     let ended = pin!(context.ended());
-    assert!(std::future::Future::poll(ended, &mut Context::from_waker(Waker::noop())).is_ready());
+    assert!(Future::poll(ended, &mut Context::from_waker(Waker::noop())).is_ready());
 }
 
 /// An end in the very moment in which somebody begins to wait is not missed.

@@ -213,7 +213,7 @@ async fn a_branch_that_loses_leaves_the_outer_scope_as_it_was() {
             tokio::select! {
                 () = context(2).scope(async move {
                     let _noting = noting;
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 }) => unreachable!("never ready"),
                 () = async { yield_now().await; assert_eq!(here(), 1) } => {}
             }
@@ -258,7 +258,7 @@ async fn what_is_made_once_sees_whoever_uses_it() {
 #[tokio::test]
 async fn a_worker_serves_each_message_for_the_tenant_that_it_carries() {
     let (send, mut receive) = mpsc::channel::<(Option<TenantContext>, i64)>(8);
-    let worker = context(7).scope(async {
+    let worker = context(7).sync_scope(|| {
         // Started in a request of 7: the plain spawn leaves that behind.
         tokio::spawn(async move {
             while let Some((context, expected)) = receive.recv().await {
@@ -277,7 +277,6 @@ async fn a_worker_serves_each_message_for_the_tenant_that_it_carries() {
             }
         })
     });
-    let worker = worker.await;
     for id in [1, 2, 0, 1] {
         let message = if id == 0 { None } else { Some(context(id)) };
         send.send((message, id)).await.unwrap();
@@ -307,7 +306,7 @@ fn a_scope_that_ends_with_its_thread_does_no_harm() {
         LATE.with_borrow_mut(|late| *late = Some(Box::pin(async {})));
         let future = context(6).scope(async move {
             let _noting = noting;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         });
         let mut future: Pin<Box<dyn Future<Output = ()>>> = Box::pin(future);
         assert!(future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());

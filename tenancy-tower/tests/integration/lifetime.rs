@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, Response};
+use axum::http::{Method, Request, Response};
 use axum::routing::{any, get};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
@@ -101,7 +101,7 @@ async fn a_panic_in_a_handler_or_a_body_leaves_nobody_behind() {
             }),
         )
         .fallback(any(async || here()))
-        .layer(layer("sub").with_public_route(axum::http::Method::GET, "/open"));
+        .layer(layer("sub").with_public_route(Method::GET, "/open"));
     let address = serve(app).await;
     for path in ["/panic", "/body", "/later"] {
         let request = format!("GET {path} HTTP/1.1\r\nHost: acme.app.example\r\n\r\n");
