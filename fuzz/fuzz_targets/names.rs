@@ -12,7 +12,9 @@ fuzz_target!(|text: &str| {
     }
     if let Ok(slug) = TenantSlug::new(text) {
         assert_eq!(slug.as_str(), text);
-        assert_eq!(Domain::new(text).map(|domain| domain.as_str() == text).ok(), Some(true));
+        // A label below a base, not a name by itself: `0x` alone would end in a number.
+        let host = format!("{text}.example");
+        assert_eq!(Domain::new(&host).map(|domain| *domain.as_str() == *host).ok(), Some(true));
     }
     if let Ok(domain) = Domain::new(text) {
         let canonical = domain.as_str();
