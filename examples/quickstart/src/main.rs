@@ -51,6 +51,13 @@ async fn run(options: Options) -> Result<ExitCode, Box<dyn std::error::Error + S
     say(&format!("Checking the deployments API on {} at http://{address}\n", service.backend));
     let (table, failures) = probe::check(service.router, listener, &probes).await?;
     say(&table);
+    let stats = service.app.answers().stats();
+    say(&format!(
+        "answers from the cache: {} of {} ({:.0} %)",
+        stats.hits,
+        stats.hits + stats.loads,
+        100.0 * stats.hit_rate().unwrap_or(0.0)
+    ));
     Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -20,7 +20,7 @@ use tenancy_tower::ResolveTenantLayer;
 use tokio::net::TcpListener;
 use tower_http::trace::TraceLayer;
 
-use crate::api::Cursor;
+use crate::api::{App, Cursor};
 use crate::entity::{self, deployment, tenant, user, workflow};
 use crate::probe::Facts;
 
@@ -30,6 +30,7 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug)]
 pub struct Service {
     pub router: Router,
+    pub app: App,
     pub facts: Facts,
     pub backend: &'static str,
 }
@@ -52,8 +53,8 @@ pub async fn prepare(database_url: &str, policy: Policy) -> Result<Service, Erro
     let catalog = load_catalog(&db).await?;
     let facts = load_facts(&db).await?;
     // From here on nobody holds the raw connection: what reaches the tables is scoped to a tenant.
-    let tenancy = Tenancy::new(db, policy)?;
-    Ok(Service { router: router(tenancy, catalog)?, facts, backend })
+    let app = App::new(Tenancy::new(db, policy)?);
+    Ok(Service { router: router(app.clone(), catalog)?, app, facts, backend })
 }
 
 /// Whose rows the tables hold. `tenants` is not declared, so that no handler can read it.
@@ -78,7 +79,7 @@ async fn load_catalog(db: &DatabaseConnection) -> Result<MemoryCatalog, Error> {
     Ok(catalog)
 }
 
-fn router(tenancy: Tenancy, catalog: MemoryCatalog) -> Result<Router, tenancy_core::Error> {
+fn router(app: App, catalog: MemoryCatalog) -> Result<Router, tenancy_core::Error> {
     // Two ways to name a tenant; a request that uses both must name the same one. This service trusts the header from
     // its own machine alone, as it would trust it from a gateway.
     let resolver = Resolver::builder(Arc::new(catalog))
@@ -88,7 +89,7 @@ fn router(tenancy: Tenancy, catalog: MemoryCatalog) -> Result<Router, tenancy_co
     let layer = ResolveTenantLayer::new(resolver)
         .with_public_route(Method::GET, "/health")
         .with_peer(|extensions| extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip()));
-    Ok(crate::api::routes(tenancy)
+    Ok(crate::api::routes(app)
         .route("/health", get(async || "ok"))
         .layer(layer)
         .layer(TraceLayer::new_for_http()))

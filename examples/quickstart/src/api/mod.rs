@@ -1,12 +1,13 @@
 //! The deployments API. No handler names a tenant in a query: the connection does.
 
+mod app;
 mod cursor;
 mod error;
 
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
-use axum::extract::{FromRequestParts, Path, Query};
+use axum::extract::{Path, Query};
 use axum::http::StatusCode;
-use axum::http::request::Parts;
+use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
 use sea_orm::{
@@ -14,43 +15,25 @@ use sea_orm::{
     QueryFilter, QueryOrder, QuerySelect, QueryTrait,
 };
 use serde::{Deserialize, Serialize};
-use tenancy_core::TenantContext;
-use tenancy_seaorm::{Tenancy, TenantConnection};
-use tenancy_tower::CurrentTenant;
 
 use crate::entity::deployment::{self, Status};
 use crate::entity::{user, workflow};
+pub use app::App;
+use app::Tenant;
 pub use cursor::Cursor;
 pub use error::ApiError;
 
 const MOST_ROWS: u64 = 100;
 
 /// Returns the routes. They need [`ResolveTenantLayer`](tenancy_tower::ResolveTenantLayer) around them.
-pub fn routes(tenancy: Tenancy) -> Router {
+pub fn routes(app: App) -> Router {
     Router::new()
         .route("/api/deployments", get(list).post(create))
         .route("/api/deployments/{id}", get(show).patch(update).delete(remove))
         .route("/api/stats", get(stats))
         .fallback(async || ApiError::NotFound)
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
-        .with_state(tenancy)
-}
-
-/// The tenant of the request, and the connection that sees that tenant's rows alone.
-struct Tenant {
-    context: TenantContext,
-    db: TenantConnection,
-}
-
-impl FromRequestParts<Tenancy> for Tenant {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, tenancy: &Tenancy) -> Result<Self, ApiError> {
-        let CurrentTenant(context) =
-            CurrentTenant::from_request_parts(parts, tenancy).await.map_err(|_| ApiError::Internal)?;
-        let db = tenancy.tenant(&context);
-        Ok(Self { context, db })
-    }
+        .with_state(app)
 }
 
 #[derive(Serialize)]
@@ -70,12 +53,12 @@ struct Pagination {
 }
 
 impl Tenant {
-    fn envelope<T>(&self, data: T, pagination: Option<Pagination>) -> Json<Envelope<T>> {
-        Json(Envelope { success: true, data, pagination, tenant_id: self.context.id().to_string() })
+    fn envelope<T>(&self, data: T, pagination: Option<Pagination>) -> Envelope<T> {
+        Envelope { success: true, data, pagination, tenant_id: self.context.id().to_string() }
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Filter {
     status: Option<Status>,
@@ -86,11 +69,13 @@ struct Filter {
 }
 
 /// Newest first; a page says where the next one begins.
-async fn list(
-    tenant: Tenant,
-    filter: Result<Query<Filter>, QueryRejection>,
-) -> Result<Json<Envelope<Vec<deployment::Model>>>, ApiError> {
+async fn list(tenant: Tenant, filter: Result<Query<Filter>, QueryRejection>) -> Result<Response, ApiError> {
     let Query(filter) = filter?;
+    let which = serde_json::to_string(&filter).map_err(|_| ApiError::Internal)?;
+    tenant.cached("deployments", &which, page(&tenant, filter)).await
+}
+
+async fn page(tenant: &Tenant, filter: Filter) -> Result<Envelope<Vec<deployment::Model>>, ApiError> {
     let limit = filter.limit.unwrap_or(20);
     if !(1..=MOST_ROWS).contains(&limit) {
         return Err(ApiError::Invalid(format!("limit is from 1 to {MOST_ROWS}")));
@@ -119,7 +104,7 @@ async fn show(
     id: Result<Path<i64>, PathRejection>,
 ) -> Result<Json<Envelope<deployment::Model>>, ApiError> {
     let row = find(&tenant, id?.0).await?;
-    Ok(tenant.envelope(row, None))
+    Ok(Json(tenant.envelope(row, None)))
 }
 
 async fn find(tenant: &Tenant, id: i64) -> Result<deployment::Model, ApiError> {
@@ -160,7 +145,8 @@ async fn create(
         ..Default::default()
     };
     let row = row.insert(&tenant.db).await?;
-    Ok((StatusCode::CREATED, tenant.envelope(row, None)))
+    tenant.written().await?;
+    Ok((StatusCode::CREATED, Json(tenant.envelope(row, None))))
 }
 
 #[derive(Deserialize)]
@@ -177,13 +163,14 @@ async fn update(
     let mut row = find(&tenant, id?.0).await?.into_active_model();
     row.status = Set(body?.0.status);
     let row = row.update(&tenant.db).await?;
-    Ok(tenant.envelope(row, None))
+    tenant.written().await?;
+    Ok(Json(tenant.envelope(row, None)))
 }
 
 async fn remove(tenant: Tenant, id: Result<Path<i64>, PathRejection>) -> Result<StatusCode, ApiError> {
     match deployment::Entity::delete_by_id(id?.0).exec(&tenant.db).await?.rows_affected {
         0 => Err(ApiError::NotFound),
-        _ => Ok(StatusCode::NO_CONTENT),
+        _ => tenant.written().await.map(|()| StatusCode::NO_CONTENT),
     }
 }
 
@@ -193,7 +180,11 @@ struct Stats {
     by_status: Vec<(Status, i64)>,
 }
 
-async fn stats(tenant: Tenant) -> Result<Json<Envelope<Stats>>, ApiError> {
+async fn stats(tenant: Tenant) -> Result<Response, ApiError> {
+    tenant.cached("deployments", "stats", count(&tenant)).await
+}
+
+async fn count(tenant: &Tenant) -> Result<Envelope<Stats>, ApiError> {
     let by_status: Vec<(Status, i64)> = deployment::Entity::find()
         .select_only()
         .column(deployment::Column::Status)

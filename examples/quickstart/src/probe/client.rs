@@ -16,6 +16,7 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 pub(super) struct Answer {
     pub status: u16,
     pub content_type: String,
+    pub cache: Option<String>,
     pub body: String,
 }
 
@@ -34,10 +35,12 @@ pub(super) async fn send(address: SocketAddr, probe: &Probe, path: &str) -> Resu
     }
     let body = Full::new(Bytes::from(probe.body.clone().unwrap_or_default()));
     let response = sender.send_request(request.body(body)?).await?;
-    let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    let (status, content_type) = (response.status().as_u16(), content_type.unwrap_or_default().to_owned());
+    let header =
+        |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let (content_type, cache) = (header("content-type").unwrap_or_default(), header("x-cache"));
+    let status = response.status().as_u16();
     let body = response.into_body().collect().await?.to_bytes();
     drop(sender);
     connection.await??;
-    Ok(Answer { status, content_type, body: String::from_utf8(body.to_vec())? })
+    Ok(Answer { status, content_type, cache, body: String::from_utf8(body.to_vec())? })
 }

@@ -40,6 +40,8 @@ pub struct Expect {
     pub tenant: Option<(&'static str, &'static str)>,
     /// How many rows the answer counts.
     pub rows: Option<u64>,
+    /// Where the answer came from: `hit` or `miss` of the tenant's cache.
+    pub cache: Option<&'static str>,
     /// The title of an earlier example whose answer was the same to the byte.
     pub same_as: Option<&'static str>,
     /// The following examples replace `{created}` in their path by the id of this answer's row.
@@ -47,7 +49,7 @@ pub struct Expect {
 }
 
 fn status(status: u16) -> Expect {
-    Expect { status, tenant: None, rows: None, same_as: None, creates: false }
+    Expect { status, tenant: None, rows: None, cache: None, same_as: None, creates: false }
 }
 
 impl Expect {
@@ -61,6 +63,10 @@ impl Expect {
 
     fn counts(self, rows: u64) -> Self {
         Self { rows: Some(rows), ..self }
+    }
+
+    fn cache(self, source: &'static str) -> Self {
+        Self { cache: Some(source), ..self }
     }
 
     fn same_as(self, title: &'static str) -> Self {
@@ -126,9 +132,11 @@ fn reading(facts: &Facts) -> Vec<Probe> {
     let Facts { my_rows, mine, theirs, their_workflow, their_cursor, .. } = facts;
     let list = "/api/deployments";
     vec![
-        probe("Acme's deployments", "GET", list, status(200).of_acme().counts(*my_rows)),
-        probe("the same URL for Globex", "GET", list, status(200).of_globex()).tenant("2"),
-        probe("by subdomain", "GET", list, status(200).of_acme()).host("acme.localhost").tenant(None),
+        probe("Acme's deployments", "GET", list, status(200).of_acme().counts(*my_rows).cache("miss")),
+        probe("the same URL for Globex", "GET", list, status(200).of_globex().cache("miss")).tenant("2"),
+        probe("by subdomain", "GET", list, status(200).of_acme().cache("hit"))
+            .host("acme.localhost")
+            .tenant(None),
         probe("filtered", "GET", format!("{list}?status=failed&limit=3"), status(200).of_acme()),
         probe("next page", "GET", format!("{list}?cursor=1.{mine}&limit=3"), status(200).of_acme()),
         probe("counts", "GET", "/api/stats", status(200).of_acme().counts(*my_rows)),
@@ -147,7 +155,7 @@ fn reading(facts: &Facts) -> Vec<Probe> {
 }
 
 fn writing(facts: &Facts) -> Vec<Probe> {
-    let Facts { theirs, my_workflow, their_workflow, .. } = facts;
+    let Facts { my_rows, theirs, my_workflow, their_workflow, .. } = facts;
     let list = "/api/deployments";
     let new = |workflow: i64| serde_json::json!({"workflow_id": workflow, "version": "2.0", "environment": "staging"});
     let planted =
@@ -156,6 +164,13 @@ fn writing(facts: &Facts) -> Vec<Probe> {
     let their_row = format!("{list}/{theirs}");
     vec![
         probe("deploy", "POST", list, status(201).of_acme().creates()).body(new(*my_workflow)),
+        probe(
+            "the list after the write",
+            "GET",
+            list,
+            status(200).of_acme().counts(my_rows + 1).cache("miss"),
+        ),
+        probe("Globex's list after it", "GET", list, status(200).of_globex().cache("hit")).tenant("2"),
         probe("change it", "PATCH", format!("{list}/{{created}}"), status(200).of_acme())
             .body(change.clone()),
         probe("remove it", "DELETE", format!("{list}/{{created}}"), status(204)),

@@ -31,30 +31,34 @@ pub async fn check(
 
 /// Runs the examples in order. Returns a table of expected against seen, and how many differ.
 pub async fn run(address: SocketAddr, probes: &[Probe]) -> (String, usize) {
-    let mut table = format!("{:<26} {:<58} {:>8} {:>6}\n", "example", "request", "expected", "seen");
+    let mut table =
+        format!("{:<26} {:<58} {:>8} {:>6} {:<5}\n", "example", "request", "expected", "seen", "cache");
     let mut failures = 0;
     let mut answers: HashMap<&str, Answer> = HashMap::new();
     let mut created = String::new();
     for probe in probes {
         let path = probe.path.replace("{created}", &created);
-        let (seen, verdict) = match send(address, probe, &path).await {
+        let ((seen, cache), verdict) = match send(address, probe, &path).await {
             Ok(answer) => {
                 let verdict = compare(&probe.expect, &answer, &answers);
                 if probe.expect.creates {
                     created = row_id(&answer).unwrap_or_default();
                 }
-                let seen = answer.status.to_string();
+                let seen = (answer.status.to_string(), answer.cache.clone().unwrap_or_default());
                 answers.insert(probe.title, answer);
                 (seen, verdict)
             }
-            Err(error) => ("-".to_owned(), Err(error.to_string())),
+            Err(error) => (("-".to_owned(), String::new()), Err(error.to_string())),
         };
         let request =
             format!("{} {}{}", probe.method, if probe.host == super::LOCAL { "" } else { probe.host }, path);
         let mark = verdict.as_ref().err().map_or("ok".to_owned(), |why| format!("DIFFERENT: {why}"));
         failures += usize::from(verdict.is_err());
-        let _ =
-            writeln!(table, "{:<26} {request:<58} {:>8} {seen:>6}  {mark}", probe.title, probe.expect.status);
+        let _ = writeln!(
+            table,
+            "{:<26} {request:<58} {:>8} {seen:>6} {cache:<5} {mark}",
+            probe.title, probe.expect.status
+        );
     }
     let _ = write!(table, "\n{} examples, {failures} different", probes.len());
     (table, failures)
@@ -72,6 +76,9 @@ fn compare(expect: &Expect, answer: &Answer, earlier: &HashMap<&str, Answer>) ->
         if !same {
             return Err(format!("can be told from \"{title}\""));
         }
+    }
+    if expect.cache.is_some() && expect.cache != answer.cache.as_deref() {
+        return Err(format!("cache {:?}", answer.cache));
     }
     if let Some((id, slug)) = expect.tenant {
         compare_rows(id, slug, &answer.body)?;
