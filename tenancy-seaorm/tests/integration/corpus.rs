@@ -89,13 +89,18 @@ async fn dump(db: &DatabaseConnection, condition: &str) -> Vec<String> {
 /// Runs every statement of the corpus for tenants a, b and one without rows; returns what differs.
 async fn differences(backend: DbBackend, policy: fn() -> PolicyBuilder) -> Vec<String> {
     let shared = Shop::on(backend, policy()).await;
+    let alone = [Shop::alone(backend, 1).await, Shop::alone(backend, 2).await, Shop::alone(backend, 3).await];
+    differences_on(backend, &shared, &alone).await
+}
+
+/// The same on databases that are there: one shared, and one for each tenant alone.
+pub(crate) async fn differences_on(backend: DbBackend, shared: &Shop, alone: &[Shop]) -> Vec<String> {
     let mut found = Vec::new();
-    for id in [1, 2, 3] {
-        let alone = Shop::alone(backend, id).await;
+    for (alone, id) in alone.iter().zip(1..) {
         for case in cases(backend) {
             fill(&shared.raw).await.expect("rows");
             alone.keep_only(id).await;
-            if let Some(difference) = compare(&shared, &alone.raw, &case, id).await {
+            if let Some(difference) = compare(shared, &alone.raw, &case, id).await {
                 found.push(format!("{} (tenant {id}): {difference}", case.title));
             }
         }

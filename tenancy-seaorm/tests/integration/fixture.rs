@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr};
 use tenancy_core::{Tenant, TenantContext, TenantId};
 use tenancy_seaorm::{Policy, PolicyBuilder, Tenancy, TenantConnection};
+use tenancy_testkit::TestDatabase;
 
 pub mod customer {
     use sea_orm::entity::prelude::*;
@@ -160,7 +161,7 @@ const SCHEMA: &[&str] = &[
     "CREATE TABLE tags (tenant_id BIGINT NOT NULL, id INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY KEY (tenant_id, id))",
     "CREATE TABLE order_tags (tenant_id BIGINT NOT NULL, order_id INTEGER NOT NULL, tag_id INTEGER NOT NULL,
         PRIMARY KEY (tenant_id, order_id, tag_id))",
-    "CREATE TABLE countries (code TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL)",
+    "CREATE TABLE countries (code VARCHAR(2) NOT NULL PRIMARY KEY, name TEXT NOT NULL)",
 ];
 
 /// The tables with tenants' rows, in an order in which they can be filled.
@@ -200,7 +201,7 @@ pub struct Shop {
     pub tenancy: Tenancy,
     pub raw: DatabaseConnection,
     /// Keeps the database from being dropped.
-    _database: Option<tenancy_testkit::TestDatabase>,
+    _database: Option<TestDatabase>,
 }
 
 impl Shop {
@@ -209,7 +210,7 @@ impl Shop {
     }
 
     pub async fn postgres(policy: PolicyBuilder) -> Self {
-        let database = tenancy_testkit::TestDatabase::create().await.expect("PostgreSQL for the test");
+        let database = TestDatabase::create().await.expect("PostgreSQL for the test");
         Self::of(open(database.owner_url()).await, Some(database), policy).await
     }
 
@@ -222,14 +223,18 @@ impl Shop {
 
     /// A database of one tenant alone, whose tables fill in their tenant column themselves.
     pub async fn alone(backend: DbBackend, id: i64) -> Self {
-        let (raw, database) = match backend {
+        match backend {
             DbBackend::Postgres => {
-                let database =
-                    tenancy_testkit::TestDatabase::create().await.expect("PostgreSQL for the test");
-                (open(database.owner_url()).await, Some(database))
+                let database = TestDatabase::create().await.expect("PostgreSQL for the test");
+                let raw = open(database.owner_url()).await;
+                Self::alone_on(raw, Some(database), id).await
             }
-            _ => (open_sqlite().await, None),
-        };
+            _ => Self::alone_on(open_sqlite().await, None, id).await,
+        }
+    }
+
+    /// The same on an open connection.
+    pub async fn alone_on(raw: DatabaseConnection, database: Option<TestDatabase>, id: i64) -> Self {
         create(&raw, &format!(" DEFAULT {id}")).await.expect("the shop's tables");
         // Alone, a tag's id is unique by itself.
         raw.execute_unprepared("CREATE UNIQUE INDEX tags_by_id ON tags (id)").await.expect("an index");
@@ -257,15 +262,13 @@ impl Shop {
         }
     }
 
-    async fn of(
-        raw: DatabaseConnection,
-        database: Option<tenancy_testkit::TestDatabase>,
-        policy: PolicyBuilder,
-    ) -> Self {
+    pub async fn of(raw: DatabaseConnection, database: Option<TestDatabase>, policy: PolicyBuilder) -> Self {
         create(&raw, "").await.expect("the shop's tables");
         fill(&raw).await.expect("the shop's rows");
         // With statistics PostgreSQL scans these small tables, and so meets foreign rows before the filter.
-        raw.execute_unprepared("ANALYZE").await.expect("statistics");
+        if raw.get_database_backend() != DbBackend::MySql {
+            raw.execute_unprepared("ANALYZE").await.expect("statistics");
+        }
         let tenancy = Tenancy::new(raw.clone(), policy.build().expect("a policy")).expect("a tenancy");
         Self { tenancy, raw, _database: database }
     }

@@ -4,6 +4,8 @@ mod corpus;
 mod crud;
 mod danger;
 mod dense;
+mod errors;
 mod fixture;
 mod fuzz;
+mod mariadb;
 mod matrix;
