@@ -31,6 +31,8 @@ pub enum ErrorKind {
     UnknownTenant,
     /// The catalog did not answer; resolution then fails closed.
     CatalogUnavailable,
+    /// A path or link would leave what belongs to the tenant.
+    InvalidName,
     /// A store of named values did not answer.
     StoreUnavailable,
     /// A store answered with a value of another name: its connection is out of step and must be dropped.
