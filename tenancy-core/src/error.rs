@@ -27,6 +27,8 @@ pub enum ErrorKind {
     AlreadyTaken,
     /// A change is older than what the catalog holds.
     Stale,
+    /// Nobody has proven that a domain belongs to the tenant.
+    NotProven,
     /// The catalog knows no such tenant.
     UnknownTenant,
     /// The catalog did not answer; resolution then fails closed.
@@ -59,7 +61,10 @@ pub struct Error {
 }
 
 impl Error {
-    pub(crate) fn new(kind: ErrorKind, reason: impl Into<Cow<'static, str>>) -> Self {
+    /// Returns an error of `kind`: for catalogs and strategies of your own.
+    ///
+    /// `reason` says which rule was broken, in lower case and without a period, and names no value and no tenant.
+    pub fn new(kind: ErrorKind, reason: impl Into<Cow<'static, str>>) -> Self {
         Self { kind, reason: reason.into(), source: None }
     }
 
