@@ -222,3 +222,37 @@ fn leaky(construct: &'static str) -> Error {
     let hint = "use comparisons, IN, LIKE or IS; or choose LeakyPredicates::Fence, or SecondWall with row-level security";
     Error::new(ErrorKind::LeakyPredicate, construct, hint)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Dialect, LeakyPredicates, Policy, Rewriter};
+
+    fn scoped(sql: &str) -> String {
+        let policy = Policy::builder().owned_table("orders").owned_table("tags");
+        let policy = policy.leaky_predicates(LeakyPredicates::Fence).build().expect("a policy");
+        let scoped = Rewriter::new(&policy, Dialect::Postgres).explain(sql);
+        scoped.map_or_else(|error| format!("refused: {}", error.construct()), |scoped| scoped.sql)
+    }
+
+    /// Nothing is pushed into a write, and OFFSET is no part of one.
+    #[test]
+    fn a_write_in_a_common_table_expression_needs_no_fence() {
+        let sql = "WITH w AS (DELETE FROM orders RETURNING code) SELECT code FROM w WHERE code::int > 1";
+        assert!(!scoped(sql).contains("OFFSET"), "{}", scoped(sql));
+        let read = "WITH w AS (SELECT code FROM orders) SELECT code FROM w WHERE code::int > 1";
+        assert!(scoped(read).contains("OFFSET 0) SELECT"), "{}", scoped(read));
+    }
+
+    /// FLT-33: PostgreSQL refuses OFFSET in a recursive query, into which it pushes nothing; a sibling of one that
+    /// is not recursive itself is merged into the query that reads it.
+    #[test]
+    fn only_what_reads_itself_is_recursive() {
+        let walk =
+            "SELECT id, 1 FROM orders UNION ALL SELECT o.id, r.n + 1 FROM orders o JOIN r ON o.parent = r.id";
+        let alone = scoped(&format!("WITH RECURSIVE r(id, n) AS ({walk}) SELECT id FROM r WHERE 1 / id > 0"));
+        assert!(!alone.contains("OFFSET") && !alone.contains("refused"), "{alone}");
+        let beside = format!("WITH RECURSIVE r(id, n) AS ({walk}), s AS (SELECT code FROM orders) ");
+        let beside = scoped(&(beside + "SELECT s.code FROM s JOIN r ON true WHERE s.code::int > 1"));
+        assert_eq!(beside.matches("OFFSET 0").count(), 1, "{beside}");
+    }
+}

@@ -6,8 +6,8 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Cte, Expr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectFlavor, SetExpr, SetOperator,
-    SetQuantifier, Statement, TableFactor, Visit, Visitor, With,
+    Cte, Expr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectFlavor, SetExpr, Statement,
+    TableFactor, Visit, Visitor, With, visit_relations,
 };
 use sqlparser::tokenizer::Span;
 
@@ -174,9 +174,11 @@ impl<'a> Walk<'a> {
         self.frames.last().is_some_and(|frame| !frame.root)
     }
 
-    /// Whether the query at hand has a limit, and a locking clause.
+    /// Whether nothing is pushed into the query at hand anyway, and whether it has a locking clause.
     pub(super) fn frame_ends(&self) -> (bool, bool) {
-        self.frames.last().map_or((false, false), |frame| (frame.limited, frame.locked))
+        let Some((frame, around)) = self.frames.split_last() else { return (false, false) };
+        let cte = around.last().and_then(|parent| Some(&parent.ctes[parent.inside?]));
+        (frame.limited || cte.is_some_and(|cte| cte.barrier.stands), frame.locked)
     }
 
     pub(super) fn set_returning(&mut self, at: Option<usize>) {
@@ -189,7 +191,9 @@ impl<'a> Walk<'a> {
         {
             return Err(unclear("a clause of another database"));
         }
-        plain_body(body)?;
+        if matches!(**body, SetExpr::Table(_)) {
+            return Err(unclear("TABLE"));
+        }
         let address = std::ptr::from_ref(query) as usize;
         if let Some(parent) = self.frames.last_mut()
             && let Some(i) = parent.ctes.iter().position(|cte| cte.query == address)
@@ -220,10 +224,27 @@ impl<'a> Walk<'a> {
             }
             let (limited, locked) = ends(query);
             let close = self.token(closing_paren_token.0.span)?;
-            let barrier = Barrier { close, stands: limited || with.recursive, locked };
+            // RECURSIVE alone says nothing: a sibling that does not read itself is like any other.
+            let recursive = with.recursive && self.reads(query, &name)?;
+            let barrier = Barrier { close, stands: limited || recursive || writes(query), locked };
             ctes.push(Named { name, query: std::ptr::from_ref(query.as_ref()) as usize, barrier });
         }
         Ok(ctes)
+    }
+
+    /// True if `query` reads a relation of that name; refused if one of its own expressions may be meant.
+    fn reads(&self, query: &Query, name: &str) -> Result<bool, Error> {
+        let named = |ident: &Ident| self.rules.fold(ident).is_ok_and(|folded| folded == name);
+        let found = visit_relations(query, |relation| match &relation.0[..] {
+            [ObjectNamePart::Identifier(ident)] if named(ident) => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        });
+        let mut inner = Inner { named: &named, again: false };
+        let _ = query.visit(&mut inner);
+        if found.is_break() && inner.again {
+            return Err(unclear("a common table expression inside a recursive one of the same name"));
+        }
+        Ok(found.is_break())
     }
 
     fn leave(&mut self, query: &Query) {
@@ -369,21 +390,24 @@ pub(super) fn ends(query: &Query) -> (bool, bool) {
     (query.limit_clause.is_some() || query.fetch.is_some(), !query.locks.is_empty())
 }
 
-/// Refuses `TABLE t`, and set operations that other databases spell so.
-fn plain_body(body: &SetExpr) -> Result<(), Error> {
-    match body {
-        SetExpr::Table(_) => Err(unclear("TABLE")),
-        SetExpr::SetOperation { left, op, set_quantifier, right } => {
-            let known = matches!(op, SetOperator::Union | SetOperator::Except | SetOperator::Intersect);
-            let quantified =
-                matches!(set_quantifier, SetQuantifier::All | SetQuantifier::Distinct | SetQuantifier::None);
-            if !known || !quantified {
-                return Err(unclear("a set operation of another database"));
-            }
-            plain_body(left)?;
-            plain_body(right)
-        }
-        _ => Ok(()),
+/// True if `query` is an INSERT, UPDATE or DELETE: it runs once and whole, whatever reads from it.
+fn writes(query: &Query) -> bool {
+    matches!(*query.body, SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_))
+}
+
+/// Looks for a common table expression of a name.
+struct Inner<'a> {
+    named: &'a dyn Fn(&Ident) -> bool,
+    again: bool,
+}
+
+impl Visitor for Inner<'_> {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        let ctes = query.with.iter().flat_map(|with| &with.cte_tables);
+        self.again |= ctes.into_iter().any(|cte| (self.named)(&cte.alias.name));
+        ControlFlow::Continue(())
     }
 }
 
