@@ -15,12 +15,16 @@
 //!
 //! - `servers` (default): test databases on real servers. Without it the crate builds in seconds, for the gate alone.
 //! - `gate`: the benchmark gate.
+//! - `oracle`: a differential test of anything that scopes statements to a tenant; see the `oracle` module.
+//! - `seaorm`: the rewriter of `tenancy-seaorm` under that test.
 //! - `redis`: a Redis for each test, beside `servers`.
 
 #[cfg(feature = "servers")]
 mod error;
 #[cfg(feature = "gate")]
 pub mod gate;
+#[cfg(feature = "oracle")]
+pub mod oracle;
 #[cfg(feature = "servers")]
 mod postgres;
 #[cfg(feature = "redis")]

@@ -2,6 +2,8 @@
 
 mod database;
 mod lifecycle;
+#[cfg(feature = "seaorm")]
+mod oracle;
 #[cfg(feature = "redis")]
 mod redis;
 mod rungs;

@@ -1,0 +1,74 @@
+//! A long run of the differential oracle over the rewriter of `tenancy-seaorm`.
+//!
+//! ```text
+//! cargo run --release -p tenancy-testkit --features seaorm --example oracle -- --statements 1000000
+//! cargo run --release -p tenancy-testkit --features seaorm --example oracle -- --replay 5f1c0a9e-17
+//! ```
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use tenancy_testkit::Error;
+use tenancy_testkit::oracle::{Interceptor, Oracle, Report, RowSecurity};
+
+/// Compares scoped statements with the same statements on databases that hold one tenant's rows alone.
+#[derive(Debug, Parser)]
+struct Args {
+    /// How many statements are generated.
+    #[arg(long, default_value_t = 5_000)]
+    statements: u64,
+    /// From which everything follows.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// How many statements one schema with its rows serves.
+    #[arg(long, default_value_t = 250)]
+    per_world: u64,
+    /// How many statements run at the same time.
+    #[arg(long, default_value_t = 3)]
+    workers: usize,
+    /// Row-level security runs one statement of so many; zero for none.
+    #[arg(long, default_value_t = 8)]
+    calibrate: u64,
+    /// After so many differences the run stops.
+    #[arg(long, default_value_t = 3)]
+    differences: usize,
+    /// After so many minutes the run stops, and reports how far it came.
+    #[arg(long)]
+    minutes: Option<u64>,
+    /// Leaves what the default policy refuses for its leaky predicates refused, instead of fencing it.
+    #[arg(long)]
+    no_fence: bool,
+    /// Tests row-level security alone instead.
+    #[arg(long)]
+    row_security: bool,
+    /// Runs the one statement that a report printed this seed for.
+    #[arg(long)]
+    replay: Option<String>,
+}
+
+#[tokio::main]
+async fn main() -> Result<ExitCode, Error> {
+    let args = Args::parse();
+    let interceptor = if args.no_fence { Interceptor::new().without_fence() } else { Interceptor::new() };
+    let oracle =
+        if args.row_security { Oracle::new(RowSecurity::default()) } else { Oracle::new(interceptor) };
+    let oracle = oracle
+        .with_seed(args.seed)
+        .with_statements(args.statements)
+        .with_statements_per_world(args.per_world)
+        .with_workers(args.workers)
+        .with_calibration(args.calibrate)
+        .with_max_differences(args.differences);
+    let oracle = match args.minutes {
+        Some(minutes) => oracle.with_time_limit(Duration::from_secs(60 * minutes)),
+        None => oracle,
+    };
+    let report: Report = match &args.replay {
+        Some(seed) => oracle.replay(seed).await?,
+        None => oracle.run().await?,
+    };
+    println!("{report}");
+    let passed = report.differences.is_empty() && report.miscalibrations.is_empty();
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,238 @@
+//! SQL text as a tree that can be cut down without losing its syntax.
+
+use std::borrow::Cow;
+
+use super::value::Value;
+
+/// What a [`Frag::Node`] is; a node can be replaced by one of the same kind from inside of it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    Expr(super::value::Type),
+    Query,
+    From,
+}
+
+/// A piece of SQL text that knows what may be left out of it.
+#[derive(Clone, Debug)]
+pub(crate) enum Frag {
+    Text(Cow<'static, str>),
+    /// The bound value of this number, counted from zero.
+    Param(usize),
+    Seq(Vec<Frag>),
+    /// May be left out.
+    Opt(Box<Frag>),
+    /// Items of which at least `min` stay.
+    List {
+        sep: &'static str,
+        min: usize,
+        items: Vec<Frag>,
+    },
+    /// May be replaced by a simpler text.
+    Or(Box<Frag>, Cow<'static, str>),
+    /// May be replaced by a node of the same kind inside of it.
+    Node(Kind, Box<Frag>),
+}
+
+impl From<&'static str> for Frag {
+    fn from(text: &'static str) -> Self {
+        Self::Text(Cow::Borrowed(text))
+    }
+}
+
+impl From<String> for Frag {
+    fn from(text: String) -> Self {
+        Self::Text(Cow::Owned(text))
+    }
+}
+
+/// Several pieces, one after the other.
+macro_rules! seq {
+    ($($part:expr),* $(,)?) => { $crate::oracle::frag::Frag::Seq(vec![$($crate::oracle::frag::Frag::from($part)),*]) };
+}
+pub(crate) use seq;
+
+impl Frag {
+    pub(crate) fn empty() -> Self {
+        Self::Seq(Vec::new())
+    }
+
+    pub(crate) fn opt(self) -> Self {
+        Self::Opt(Box::new(self))
+    }
+
+    pub(crate) fn or(self, simple: impl Into<Cow<'static, str>>) -> Self {
+        Self::Or(Box::new(self), simple.into())
+    }
+
+    pub(crate) fn node(self, kind: Kind) -> Self {
+        Self::Node(kind, Box::new(self))
+    }
+
+    pub(crate) fn list(sep: &'static str, min: usize, items: Vec<Self>) -> Self {
+        Self::List { sep, min, items }
+    }
+
+    /// The text, and which values it binds in the order of their numbers.
+    pub(crate) fn render(&self, values: &[Value]) -> (String, Vec<Value>) {
+        let mut used = vec![false; values.len()];
+        self.mark(&mut used);
+        let mut numbers = vec![0; values.len()];
+        let mut bound = Vec::new();
+        for (i, value) in values.iter().enumerate().filter(|(i, _)| used[*i]) {
+            bound.push(value.clone());
+            numbers[i] = bound.len();
+        }
+        let mut sql = String::with_capacity(256);
+        self.write(&numbers, &mut sql);
+        (sql, bound)
+    }
+
+    fn mark(&self, used: &mut [bool]) {
+        match self {
+            Self::Text(_) => {}
+            Self::Param(i) => used[*i] = true,
+            Self::Seq(parts) | Self::List { items: parts, .. } => {
+                parts.iter().for_each(|part| part.mark(used));
+            }
+            Self::Opt(inner) | Self::Or(inner, _) | Self::Node(_, inner) => inner.mark(used),
+        }
+    }
+
+    fn write(&self, numbers: &[usize], sql: &mut String) {
+        match self {
+            Self::Text(text) => sql.push_str(text),
+            Self::Param(i) => {
+                sql.push('$');
+                sql.push_str(&numbers[*i].to_string());
+            }
+            Self::Seq(parts) => parts.iter().for_each(|part| part.write(numbers, sql)),
+            Self::List { sep, items, .. } => {
+                for (i, item) in items.iter().enumerate() {
+                    if i > 0 {
+                        sql.push_str(sep);
+                    }
+                    item.write(numbers, sql);
+                }
+            }
+            Self::Opt(inner) | Self::Or(inner, _) | Self::Node(_, inner) => inner.write(numbers, sql),
+        }
+    }
+
+    /// This text with its `number`th possible reduction applied, or `None` if it has fewer.
+    pub(crate) fn reduced(&self, number: usize) -> Option<Self> {
+        let mut left = number;
+        self.reduce(&mut left).ok()
+    }
+
+    /// `Err` if the reduction lies behind this piece; `left` then says how far.
+    fn reduce(&self, left: &mut usize) -> Result<Self, ()> {
+        match self {
+            Self::Text(_) | Self::Param(_) => Err(()),
+            Self::Seq(parts) => reduce_one(parts, left).map(Self::Seq),
+            Self::Opt(inner) => {
+                if take(left) {
+                    return Ok(Self::empty());
+                }
+                inner.reduce(left).map(Self::opt)
+            }
+            Self::Or(inner, simple) => {
+                if take(left) {
+                    return Ok(Self::Text(simple.clone()));
+                }
+                let simple = simple.clone();
+                inner.reduce(left).map(|inner| inner.or(simple))
+            }
+            Self::List { sep, min, items } => {
+                let droppable = if items.len() > *min { items.len() } else { 0 };
+                if *left < droppable {
+                    let mut items = items.clone();
+                    items.remove(*left);
+                    return Ok(Self::list(sep, *min, items));
+                }
+                *left -= droppable;
+                reduce_one(items, left).map(|items| Self::list(sep, *min, items))
+            }
+            Self::Node(kind, inner) => {
+                let mut hoisted = Vec::new();
+                inner.nearest(*kind, &mut hoisted);
+                if *left < hoisted.len() {
+                    return Ok(hoisted[*left].clone());
+                }
+                *left -= hoisted.len();
+                inner.reduce(left).map(|inner| inner.node(*kind))
+            }
+        }
+    }
+
+    /// The outermost nodes of `kind` inside of this piece.
+    fn nearest<'a>(&'a self, kind: Kind, found: &mut Vec<&'a Self>) {
+        match self {
+            Self::Text(_) | Self::Param(_) => {}
+            Self::Seq(parts) | Self::List { items: parts, .. } => {
+                parts.iter().for_each(|part| part.nearest(kind, found));
+            }
+            Self::Opt(inner) | Self::Or(inner, _) => inner.nearest(kind, found),
+            Self::Node(own, _) if *own == kind => found.push(self),
+            Self::Node(_, inner) => inner.nearest(kind, found),
+        }
+    }
+}
+
+fn take(left: &mut usize) -> bool {
+    if *left == 0 {
+        return true;
+    }
+    *left -= 1;
+    false
+}
+
+fn reduce_one(parts: &[Frag], left: &mut usize) -> Result<Vec<Frag>, ()> {
+    for (i, part) in parts.iter().enumerate() {
+        if let Ok(reduced) = part.reduce(left) {
+            let mut parts = parts.to_vec();
+            parts[i] = reduced;
+            return Ok(parts);
+        }
+    }
+    Err(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oracle::value::Type;
+
+    fn sample() -> Frag {
+        let inner = Frag::from("a").node(Kind::Expr(Type::Bool));
+        let both = seq!["(", inner, " AND ", Frag::Param(1), ")"].node(Kind::Expr(Type::Bool));
+        let items = Frag::list(", ", 1, vec![Frag::from("x"), Frag::Param(2)]);
+        seq!["SELECT ", items, seq![" WHERE ", both].opt()]
+    }
+
+    fn values() -> Vec<Value> {
+        (0..3).map(|i| Value::Int(Some(i))).collect()
+    }
+
+    #[test]
+    fn parameters_are_numbered_by_what_is_left() {
+        let (sql, bound) = sample().render(&values());
+        assert_eq!(sql, "SELECT x, $2 WHERE (a AND $1)");
+        assert_eq!(bound, [Value::Int(Some(1)), Value::Int(Some(2))]);
+    }
+
+    #[test]
+    fn every_reduction_is_tried_once_and_keeps_the_syntax() {
+        let sample = sample();
+        let all: Vec<_> =
+            (0..).map_while(|i| sample.reduced(i)).map(|frag| frag.render(&values()).0).collect();
+        assert_eq!(
+            all,
+            [
+                "SELECT $2 WHERE (a AND $1)",
+                "SELECT x WHERE (a AND $1)",
+                "SELECT x, $1",
+                "SELECT x, $1 WHERE a"
+            ]
+        );
+    }
+}

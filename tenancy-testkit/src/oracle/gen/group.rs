@@ -1,0 +1,195 @@
+//! Aggregates, grouping and windows.
+
+use super::select::Query;
+use super::{Col, Gen};
+use crate::oracle::frag::{Frag, Kind, seq};
+use crate::oracle::schema::Role;
+use crate::oracle::value::Type;
+
+impl Gen<'_> {
+    /// A column of the innermost query: an aggregate over an outer one would belong to the outer query.
+    fn inner(&mut self, ty: Type) -> Option<Frag> {
+        let level = self.levels.last()?;
+        let mut found = Vec::new();
+        for rel in level.rels.iter().filter(|rel| !rel.alias.raw().is_empty()) {
+            for col in rel.cols.iter().filter(|col| col.ty == ty && !col.tenant) {
+                if rel.cols.iter().filter(|other| other.name == col.name).count() == 1 {
+                    found.push(format!("{}.{}", rel.alias.sql(), col.name.sql()));
+                }
+            }
+        }
+        (!found.is_empty()).then(|| Frag::from(self.rng.pick(&found).clone()))
+    }
+
+    /// An aggregate whose value does not depend on the order of its rows.
+    pub(super) fn aggregate(&mut self, ty: Type) -> Frag {
+        self.tag("aggregate");
+        let Some(column) = self.inner(ty) else { return self.aggregate_without(ty) };
+        let call = match ty {
+            Type::Int => {
+                let head = *self.rng.pick(&["sum(", "max(", "min(", "count(DISTINCT ", "count("]);
+                seq![head, column, ")"]
+            }
+            Type::Text if self.chance(40) => {
+                seq!["string_agg(", column.clone(), ", ',' ORDER BY ", column, ")"]
+            }
+            Type::Text => seq![*self.rng.pick(&["max(", "min("]), column, ")"],
+            Type::Bool => seq![*self.rng.pick(&["bool_or(", "bool_and("]), column, ")"],
+            Type::Time => seq!["max(", column, ")"],
+            Type::Json => seq!["jsonb_agg(", column.clone(), " ORDER BY ", column, ")"],
+        };
+        if self.grow(15) {
+            self.tag("FILTER");
+            return seq![call, seq![" FILTER (WHERE ", self.predicate(1), ")"].opt()];
+        }
+        call
+    }
+
+    fn aggregate_without(&mut self, ty: Type) -> Frag {
+        match ty {
+            Type::Int => "count(*)".into(),
+            Type::Bool => "(count(*) > 1)".into(),
+            Type::Text => "CAST(count(*) AS text)".into(),
+            Type::Time => "max(TIMESTAMP '2024-01-01 00:00:00')".into(),
+            Type::Json => "jsonb_build_object('c', count(*))".into(),
+        }
+    }
+
+    /// SELECT with GROUP BY.
+    pub(super) fn grouped(&mut self, wants: super::select::Wants<'_>, from: Frag, wher: Frag) -> Query {
+        self.tag("GROUP BY");
+        let types = self.types(wants);
+        let (mut keys, mut items, mut cols) = (Vec::new(), Vec::new(), Vec::new());
+        for ty in types {
+            let name = self.fresh(ty.letter());
+            let key = if self.chance(50) { self.inner(ty) } else { None };
+            let item = key.clone().unwrap_or_else(|| self.aggregate(ty));
+            keys.extend(key);
+            items.push(seq![item, format!(" AS {}", name.sql())]);
+            cols.push(Col { name, ty, hazard: None, tenant: false });
+        }
+        let group = self.group_by(&keys);
+        let having = if self.grow(35) { seq![" HAVING ", self.having(&keys)].opt() } else { Frag::empty() };
+        let head = seq!["SELECT ", Frag::list(", ", cols.len(), items), " FROM ", from, wher, group, having];
+        self.finish(head, cols, wants, false)
+    }
+
+    fn group_by(&mut self, keys: &[Frag]) -> Frag {
+        let list = || Frag::list(", ", keys.len(), keys.to_vec());
+        match (keys.len(), self.rng.below(6)) {
+            (0, _) => Frag::empty(),
+            (_, 0) => {
+                self.tag("ROLLUP");
+                seq![" GROUP BY ROLLUP (", list(), ")"]
+            }
+            (_, 1) => {
+                self.tag("CUBE");
+                seq![" GROUP BY CUBE (", list(), ")"]
+            }
+            (_, 2) => {
+                self.tag("GROUPING SETS");
+                seq![" GROUP BY GROUPING SETS ((", list(), "), ())"]
+            }
+            _ => seq![" GROUP BY ", list()],
+        }
+    }
+
+    fn having(&mut self, keys: &[Frag]) -> Frag {
+        self.tag("HAVING");
+        let own = match keys.first() {
+            Some(key) if self.chance(30) => seq![key.clone(), " IS NOT NULL"],
+            _ => seq!["count(*) >= ", self.rng.between(1, 3).to_string()],
+        };
+        if !self.nest(45) {
+            return own.node(Kind::Expr(Type::Bool));
+        }
+        self.tag("subquery in HAVING");
+        // Columns that are not grouped are out of sight here.
+        let level = self.levels.pop();
+        let other = if self.chance(50) {
+            seq!["count(*) <= ", self.scalar_subquery(Type::Int)]
+        } else {
+            seq!["EXISTS (", self.subquery(&[Type::Int]), ")"]
+        };
+        self.levels.extend(level);
+        let word = *self.rng.pick(&[" OR ", " AND "]);
+        seq![own, word, other].node(Kind::Expr(Type::Bool))
+    }
+
+    /// SELECT with window functions that give the same on every order of the rows.
+    pub(super) fn windowed(&mut self, wants: super::select::Wants<'_>, from: Frag, wher: Frag) -> Query {
+        self.tag("window");
+        let types = self.types(wants);
+        let named = self.chance(25);
+        let window = if named { self.window(false) } else { Frag::empty() };
+        let (mut items, mut cols) = (Vec::new(), Vec::new());
+        for ty in types {
+            let (mut item, col) = self.item(ty);
+            if ty == Type::Int && self.chance(80) {
+                let call = if named { seq![self.ranking(), " OVER win"] } else { self.over() };
+                item = self.aliased(call, &col.name, ty);
+            }
+            items.push(item);
+            cols.push(Col { hazard: None, ..col });
+        }
+        let window = if named { seq![" WINDOW win AS (", window, ")"] } else { Frag::empty() };
+        let head = seq!["SELECT ", Frag::list(", ", 1, items), " FROM ", from, wher, window];
+        self.finish(head, cols, wants, false)
+    }
+
+    fn ranking(&mut self) -> Frag {
+        match self.inner(Type::Int) {
+            Some(column) if self.chance(60) => {
+                seq![*self.rng.pick(&["sum(", "max(", "min(", "count("]), column, ")"]
+            }
+            _ => Frag::from(*self.rng.pick(&["count(*)", "rank()", "dense_rank()"])),
+        }
+    }
+
+    fn over(&mut self) -> Frag {
+        let total = self.total_order();
+        if let Some(total) = total
+            && self.chance(40)
+        {
+            let call = match self.inner(Type::Int) {
+                Some(column) if self.chance(50) => {
+                    seq![*self.rng.pick(&["lag(", "lead(", "first_value(", "last_value("]), column, ")"]
+                }
+                _ => Frag::from(*self.rng.pick(&["row_number()", "ntile(2)"])),
+            };
+            return seq![call, format!(" OVER (ORDER BY {total})")];
+        }
+        seq![self.ranking(), " OVER (", self.window(true), ")"]
+    }
+
+    /// PARTITION BY and ORDER BY; frames are by value, so that rows that tie get the same.
+    fn window(&mut self, may_be_empty: bool) -> Frag {
+        let (by, order) = (self.any_type(), self.any_type());
+        let partition = if self.chance(60) { self.inner(by) } else { None };
+        let order =
+            if self.chance(60) || (!may_be_empty && partition.is_none()) { self.inner(order) } else { None };
+        let partition = partition.map(|by| seq!["PARTITION BY ", by].opt());
+        let order = order.map(|order| seq![" ORDER BY ", order].opt());
+        Frag::Seq(partition.into_iter().chain(order).collect())
+    }
+
+    /// An order of the innermost query's rows in which none tie, if all of its relations are tables.
+    fn total_order(&self) -> Option<String> {
+        let mut keys = Vec::new();
+        for rel in &self.levels.last()?.rels {
+            let table = &self.world.tables[rel.table?];
+            let key =
+                table.key().into_iter().map(|column| format!("{}.{}", rel.alias.sql(), column.name.sql()));
+            keys.extend(key);
+            debug_assert!(table.global || table.with_role(Role::Tenant).next().is_some());
+        }
+        (!keys.is_empty()).then(|| keys.join(", "))
+    }
+
+    fn types(&mut self, wants: super::select::Wants<'_>) -> Vec<Type> {
+        match wants.types {
+            Some(types) => types.to_vec(),
+            None => (0..=self.rng.below(3)).map(|_| self.any_type()).collect(),
+        }
+    }
+}
