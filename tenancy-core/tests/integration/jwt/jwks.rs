@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use tenancy_core::jwt::{Algorithm, FetchError, JwksSource, TokenError, TokenVerifier};
-use tenancy_core::{BoxFuture, ErrorKind};
+use tenancy_core::{BoxFuture, Error, ErrorKind};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use super::sign::Signer;
 use super::{ISSUER, TestClock, builder, claims, good_claims, id, issuer, seconds};
@@ -40,6 +42,73 @@ impl JwksSource for Provider {
         let answer = self.0.0.lock().unwrap().clone();
         Box::pin(async move { answer.ok_or_else(|| "connection refused".into()) })
     }
+}
+
+/// A provider whose answers a test holds back: each question waits for its own.
+#[derive(Clone, Debug, Default)]
+struct Slow(Arc<Mutex<Vec<oneshot::Receiver<Vec<u8>>>>>);
+
+impl Slow {
+    /// Returns what answers the next question but those that have a holder already, last prepared first asked.
+    fn prepare(&self) -> oneshot::Sender<Vec<u8>> {
+        let (answer, question) = oneshot::channel();
+        self.0.lock().unwrap().push(question);
+        answer
+    }
+}
+
+impl JwksSource for Slow {
+    fn fetch(&self) -> BoxFuture<Result<Vec<u8>, FetchError>> {
+        let question = self.0.lock().unwrap().pop().expect("prepared");
+        Box::pin(async move { Ok(question.await?) })
+    }
+}
+
+/// A verifier with a slow provider, and a fetch of it that is under way.
+async fn under_way(
+    clock: &TestClock,
+    slow: &Slow,
+) -> (TokenVerifier, oneshot::Sender<Vec<u8>>, JoinHandle<Result<(), Error>>) {
+    let verifier = builder(clock).with_issuer(issuer().with_jwks_source(slow.clone())).build().unwrap();
+    let answer = slow.prepare();
+    let fetch = begin(&verifier).await;
+    (verifier, answer, fetch)
+}
+
+async fn begin(verifier: &TokenVerifier) -> JoinHandle<Result<(), Error>> {
+    let verifier = verifier.clone();
+    let fetch = tokio::spawn(async move { verifier.refresh().await });
+    tokio::task::yield_now().await;
+    fetch
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_after_a_later_one_is_dropped() {
+    let (clock, slow) = (TestClock::new(), Slow::default());
+    let (old, new) = (Signer::new(Algorithm::EdDsa), Signer::new(Algorithm::EdDsa));
+    let (verifier, first, first_fetch) = under_way(&clock, &slow).await;
+    clock.pass(seconds(30));
+    let second = slow.prepare();
+    let second_fetch = begin(&verifier).await;
+
+    second.send(document(&[named(&new, "k")])).unwrap();
+    second_fetch.await.unwrap().unwrap();
+    assert!(verifier.verify(&token(&new, "k")).is_ok());
+    first.send(document(&[named(&old, "k")])).unwrap();
+    first_fetch.await.unwrap().unwrap();
+    assert!(verifier.verify(&token(&new, "k")).is_ok());
+    assert_eq!(verifier.verify(&token(&old, "k")).unwrap_err(), TokenError::WrongSignature);
+}
+
+#[tokio::test]
+async fn keys_that_arrive_for_an_issuer_that_is_gone_are_dropped() {
+    let (clock, slow) = (TestClock::new(), Slow::default());
+    let signer = Signer::new(Algorithm::EdDsa);
+    let (verifier, answer, fetch) = under_way(&clock, &slow).await;
+    verifier.set_issuer(issuer().with_jwks_source(slow)).unwrap();
+    answer.send(document(&[named(&signer, "k")])).unwrap();
+    fetch.await.unwrap().unwrap();
+    assert_eq!(verifier.verify(&token(&signer, "k")).unwrap_err(), TokenError::KeysUnavailable);
 }
 
 /// A provider that takes the question and never answers.

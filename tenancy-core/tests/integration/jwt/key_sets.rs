@@ -5,7 +5,7 @@ use tenancy_core::ErrorKind;
 use tenancy_core::jwt::{Algorithm, JwkSet, TokenError};
 
 use super::jwks::{document, named, token};
-use super::sign::{ASYMMETRIC, Signer};
+use super::sign::{ASYMMETRIC, Signer, base64url};
 use super::{TestClock, builder, good_claims, issuer};
 
 #[test]
@@ -37,6 +37,8 @@ fn keys_that_verify_nothing_are_left_out() {
         ec.jwk(json!({"crv": "P-521"})),
         ec.jwk(json!({"x": "AAAA"})),
         ec.jwk(json!({"kid": 7})),
+        // Together they have the right length.
+        ec.jwk(json!({"x": base64url(&[1; 31]), "y": base64url(&[1; 33])})),
         rsa.jwk(json!({"alg": "RSA-OAEP"})),
         rsa.jwk(json!({"n": "AQAB"})),
         ed.jwk(json!({"x": "AAAA"})),
