@@ -43,6 +43,7 @@
 //! - `axum`: [`CurrentTenant`], an extractor.
 //! - `metrics`: counts refused requests by reason, through the `metrics` facade.
 //! - `tokio`: [`spawn`](fn@spawn) and [`spawn_blocking`], which carry the tenant into a task.
+//! - `tonic`: [`RequestExt`], the tenant of a `tonic::Request`, and [`status`](fn@status), a refusal as a `tonic::Status`.
 //! - `tracing`: records `tenant.id` in the current span, and an event for each refused request.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -53,9 +54,13 @@ mod propagate;
 pub mod resolve;
 #[cfg(feature = "tokio")]
 mod spawn;
+#[cfg(feature = "tonic")]
+mod tonic;
 
 #[cfg(feature = "axum")]
 pub use self::axum::CurrentTenant;
+#[cfg(feature = "tonic")]
+pub use self::tonic::{RequestExt, status};
 pub use propagate::{PropagateFuture, PropagateTenant, PropagateTenantLayer};
 pub use resolve::{OriginalUri, PeerAddr, ResolveTenant, ResolveTenantLayer};
 #[cfg(feature = "tokio")]

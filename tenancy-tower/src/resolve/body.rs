@@ -9,7 +9,9 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use tenancy_core::{Ended, ScopeSlot, TenantContext};
+use tenancy_core::{Ended, RejectionReason, ScopeSlot, TenantContext};
+
+use super::rejection::grpc_trailers;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -30,13 +32,14 @@ pin_project! {
     /// The body of an answer of [`ResolveTenant`](super::ResolveTenant).
     ///
     /// Frames are produced in the scope of the tenant. Once the tenant is not active, the body ends with [`TenantGone`]:
-    /// at its next frame, and at once if it is waiting for one.
+    /// at its next frame, and at once if it is waiting for one. A gRPC body ends with the status that the next call would get.
     pub struct ResponseBody<B> {
         #[pin]
         kind: Kind<B>,
         slot: Option<ScopeSlot>,
         // Made when the body first has to wait.
         ended: Option<Ended>,
+        grpc: bool,
     }
 
     /// What the handler left in the body is dropped in the scope too.
@@ -59,12 +62,17 @@ pin_project! {
 }
 
 impl<B> ResponseBody<B> {
-    pub(super) fn scoped(body: B, context: Option<TenantContext>) -> Self {
-        Self { kind: Kind::Inner { body }, slot: context.map(ScopeSlot::new), ended: None }
+    pub(super) fn scoped(body: B, context: Option<TenantContext>, grpc: bool) -> Self {
+        Self { kind: Kind::Inner { body }, slot: context.map(ScopeSlot::new), ended: None, grpc }
     }
 
     pub(super) fn refusal(text: Bytes) -> Self {
-        Self { kind: Kind::Refusal { text: (!text.is_empty()).then_some(text) }, slot: None, ended: None }
+        Self {
+            kind: Kind::Refusal { text: (!text.is_empty()).then_some(text) },
+            slot: None,
+            ended: None,
+            grpc: false,
+        }
     }
 }
 
@@ -79,8 +87,8 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        let this = self.project();
-        let body = match this.kind.project() {
+        let mut this = self.project();
+        let body = match this.kind.as_mut().project() {
             KindProj::Inner { body } => body,
             KindProj::Refusal { text } => {
                 return Poll::Ready(text.take().map(|text| Ok(Frame::data(text.into()))));
@@ -98,10 +106,16 @@ where
                 Pin::new(ended).poll(cx).is_ready()
             }
         };
-        if gone {
-            return Poll::Ready(Some(Err(TenantGone.into())));
+        if !gone {
+            return frame.map_err(Into::into);
         }
-        frame.map_err(Into::into)
+        if *this.grpc {
+            // A status rather than a broken stream, and nothing after it.
+            slot.run(|| this.kind.set(Kind::Refusal { text: None }));
+            let trailers = grpc_trailers(RejectionReason::UnknownTenant);
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+        }
+        Poll::Ready(Some(Err(TenantGone.into())))
     }
 
     fn is_end_stream(&self) -> bool {

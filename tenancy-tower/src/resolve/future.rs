@@ -160,7 +160,7 @@ fn poll_call<S, F: Future, ReqB>(
 
 const DONE: &str = "a future is not polled after it is done";
 
-fn finish<B>(
+fn finish<B: Body>(
     mut response: Response<B>,
     context: Option<TenantContext>,
     config: Option<&Config>,
@@ -172,7 +172,9 @@ fn finish<B>(
             headers.append(VARY, vary.clone());
         }
     }
-    response.map(|body| ResponseBody::scoped(body, context))
+    // Bodies of a known size are at hand already; gRPC's never say theirs.
+    let grpc = response.body().size_hint().exact().is_none() && rejection::is_grpc(response.headers());
+    response.map(|body| ResponseBody::scoped(body, context, grpc))
 }
 
 impl<S, ReqB> fmt::Debug for ResponseFuture<S, ReqB>

@@ -17,6 +17,9 @@
 //! | host has moved | 308 | `FAILED_PRECONDITION` |
 //! | maintenance or provisioning, told to its own members; catalog or keys down | 503 | `UNAVAILABLE` |
 //!
+//! An answer whose tenant is suspended while it streams is cut off; to a gRPC client it ends with `NOT_FOUND`, which is
+//! what the next call would get.
+//!
 //! # Deployment caveats
 //!
 //! - Behind a proxy the connection's address is the proxy's. Name it in the strategies that trust one, and let the
@@ -34,5 +37,7 @@ mod service;
 pub use body::{ResponseBody, TenantGone};
 pub use future::ResponseFuture;
 pub use layer::{OriginalUri, PeerAddr, ResolveTenantLayer};
+#[cfg(feature = "tonic")]
+pub(crate) use rejection::grpc_message;
 pub use rejection::{grpc_code, http_status};
 pub use service::ResolveTenant;

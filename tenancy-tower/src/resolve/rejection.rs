@@ -16,16 +16,15 @@ impl Protocol {
     /// gRPC is HTTP/2 with a content type of its own. Nobody else is told "200" of a refused request: something that
     /// asks this service whether to let a request through may look at no more than that.
     pub(super) fn of(version: Version, headers: &HeaderMap) -> Self {
-        let is_grpc = |value: &HeaderValue| {
-            let rest = value.as_bytes().strip_prefix(b"application/grpc");
-            rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
-        };
-        if version == Version::HTTP_2 && headers.get(CONTENT_TYPE).is_some_and(is_grpc) {
-            Self::Grpc
-        } else {
-            Self::Http
-        }
+        if version == Version::HTTP_2 && is_grpc(headers) { Self::Grpc } else { Self::Http }
     }
+}
+
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|value| {
+        let rest = value.as_bytes().strip_prefix(b"application/grpc");
+        rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+    })
 }
 
 /// Returns the HTTP status by which a client learns of `reason`.
@@ -148,11 +147,22 @@ fn describe(reason: RejectionReason, status: StatusCode) -> (&'static str, &'sta
 
 /// A gRPC answer without messages: "Trailers-Only" in the gRPC over HTTP/2 specification.
 fn grpc_response(reason: RejectionReason) -> Response<Bytes> {
-    let (title, _) = describe(reason, http_status(reason));
     let mut response = Response::new(Bytes::new());
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    headers.insert(HeaderName::from_static("grpc-status"), HeaderValue::from(u16::from(grpc_code(reason))));
-    headers.insert(HeaderName::from_static("grpc-message"), HeaderValue::from_static(title));
+    *response.headers_mut() = grpc_trailers(reason);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     response
+}
+
+/// What ends a gRPC answer.
+pub(super) fn grpc_trailers(reason: RejectionReason) -> HeaderMap {
+    let mut trailers = HeaderMap::with_capacity(4);
+    let code = HeaderValue::from(u16::from(grpc_code(reason)));
+    trailers.insert(HeaderName::from_static("grpc-status"), code);
+    let message = HeaderValue::from_static(grpc_message(reason));
+    trailers.insert(HeaderName::from_static("grpc-message"), message);
+    trailers
+}
+
+pub(crate) fn grpc_message(reason: RejectionReason) -> &'static str {
+    describe(reason, http_status(reason)).0
 }

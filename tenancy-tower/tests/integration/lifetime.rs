@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 use tower::{Layer, ServiceExt};
 
 use crate::client::{self, connect, exchange, send};
-use crate::world::{DIRECT, PROXY, catalog, domain, layer, serve};
+use crate::world::{DIRECT, PROXY, catalog, domain, layer, resolver_over, serve};
 
 fn host(slug: &str) -> Vec<u8> {
     format!("GET /x HTTP/1.1\r\nHost: {slug}.app.example\r\n\r\n").into_bytes()
@@ -37,8 +37,7 @@ fn here() -> String {
 
 /// A layer over a catalog that the test keeps, to change it.
 fn over(catalog: &Arc<MemoryCatalog>) -> ResolveTenantLayer<Resolver> {
-    let strategy = SubdomainStrategy::new([domain("app.example")]);
-    ResolveTenantLayer::new(Resolver::builder(catalog.clone()).with_strategy(strategy).build().unwrap())
+    ResolveTenantLayer::new(resolver_over(catalog))
 }
 
 fn set(catalog: &MemoryCatalog, id: i64, status: TenantStatus) {

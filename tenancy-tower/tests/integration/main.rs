@@ -3,6 +3,7 @@
 mod client;
 mod contract;
 mod disclosure;
+mod grpc;
 mod h2;
 mod headers;
 mod lifetime;

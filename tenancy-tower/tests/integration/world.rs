@@ -256,6 +256,11 @@ pub(crate) async fn serve(app: Router) -> SocketAddr {
     SocketAddr::from((PROXY, port))
 }
 
+/// Reads subdomains over a catalog that the test keeps, to change it.
+pub(crate) fn resolver_over(catalog: &Arc<MemoryCatalog>) -> Resolver {
+    Resolver::builder(catalog.clone()).with_strategy(sub()).build().unwrap()
+}
+
 /// Sends `request` through the layer called `name`, with no socket between, to a handler that answers 200 with the
 /// tenant's slug.
 pub(crate) async fn oneshot(name: &str, request: Request<()>) -> Response<Bytes> {
