@@ -116,10 +116,14 @@ fn is_numeric(label: &str) -> bool {
 }
 
 /// A punycode label must decode to a valid label and encode back to itself, else two texts could mean one name
-/// (TWR-15, RUSTSEC-2024-0421).
+/// (TWR-15, RUSTSEC-2024-0421). What it decodes to is encoded anew: a label that hides another punycode label inside is
+/// valid to a decoder, and not to whoever reads what came out.
 fn check_punycode(name: &str) -> Result<(), Malformed> {
-    let ascii = Uts46::new()
-        .to_ascii(name.as_bytes(), AsciiDenyList::STD3, Hyphens::CheckFirstLast, DnsLength::Verify)
+    let uts46 = Uts46::new();
+    let (unicode, valid) = uts46.to_unicode(name.as_bytes(), AsciiDenyList::STD3, Hyphens::CheckFirstLast);
+    valid.map_err(|_| Malformed)?;
+    let ascii = uts46
+        .to_ascii(unicode.as_bytes(), AsciiDenyList::STD3, Hyphens::CheckFirstLast, DnsLength::Verify)
         .map_err(|_| Malformed)?;
     if ascii == name { Ok(()) } else { Err(Malformed) }
 }

@@ -10,4 +10,5 @@ mod lifetime;
 mod observe;
 mod propagate;
 mod raw;
+mod storms;
 mod world;

@@ -193,6 +193,14 @@ fn twins_in_unicode_are_one_domain_and_no_id() {
     }
 }
 
+/// TWR-15: found by fuzzing. To a decoder this is a valid label, and what it decodes to begins with `xn--` again.
+#[test]
+fn a_punycode_label_inside_of_another_is_no_domain() {
+    assert!(Domain::new("xn--xn--a-nna-nna-nns").is_err());
+    assert!(Domain::new("xn--xn--a-nna-nna-nns.example").is_err());
+    assert!(Domain::new("xn--bcher-kva.example").is_ok());
+}
+
 /// TWR-16: look-alikes are another name, and are refused at registration unless the service admits them.
 #[test]
 fn a_look_alike_is_another_domain_and_is_not_admitted_by_default() {
