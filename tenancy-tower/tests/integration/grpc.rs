@@ -137,7 +137,10 @@ async fn client(port: u16, host: &str) -> tonic::client::Grpc<Channel> {
     client
 }
 
-async fn hello_with(setup: &str, host: &str, metadata: &[(&str, &str)]) -> Result<String, Status> {
+/// Names and values, in the order in which they are sent.
+type Metadata = &'static [(&'static str, &'static str)];
+
+async fn hello_with(setup: &str, host: &str, metadata: Metadata) -> Result<String, Status> {
     let mut client = client(server(crate::world::layer(setup)).await, host).await;
     let mut request = Request::new(Text::default());
     for (name, value) in metadata {
@@ -168,7 +171,7 @@ async fn a_unary_call_has_its_tenant() {
 
 #[tokio::test]
 async fn a_refused_call_has_the_status_of_its_reason() {
-    let rows: [(&str, &str, &[(&str, &str)], Code); 11] = [
+    let rows: [(&str, &str, Metadata, Code); 11] = [
         ("sub", "www.app.example", &[], Code::InvalidArgument),
         ("sub", "b.example", &[], Code::InvalidArgument),
         ("sub", "unknown.app.example", &[], Code::NotFound),
@@ -190,7 +193,7 @@ async fn a_refused_call_has_the_status_of_its_reason() {
 /// TWR-39
 #[tokio::test]
 async fn metadata_that_is_repeated_or_binary_is_an_invalid_argument() {
-    let rows: [(&[(&str, &str)], Code); 6] = [
+    let rows: [(Metadata, Code); 6] = [
         (&[("x-tenant-id", "1")], Code::Ok),
         (&[("x-tenant-id", "1"), ("x-tenant-id", "1")], Code::InvalidArgument),
         (&[("x-tenant-id", "1"), ("x-tenant-id", "2")], Code::InvalidArgument),

@@ -52,10 +52,18 @@ fn cells(table: &str) -> impl Iterator<Item = (usize, Vec<String>)> {
     let lines =
         table.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
     lines.map(|(at, line)| {
+        let line = with_tokens(line);
         let cells =
             line.split('|').map(|cell| repeat(cell.strip_prefix(' ').unwrap_or(cell).trim_end_matches(' ')));
         (at + 1, cells.collect())
     })
+}
+
+/// Writes the tokens of `tokens.txt` out where `<name>` stands for one.
+fn with_tokens(line: &str) -> String {
+    let tokens = include_str!("raw/tokens.txt").lines().filter(|line| !line.starts_with('#'));
+    let tokens = tokens.map(|line| line.split_once(" = ").unwrap());
+    tokens.fold(line.to_owned(), |line, (name, token)| line.replace(&format!("<{name}>"), token))
 }
 
 fn repeat(cell: &str) -> String {

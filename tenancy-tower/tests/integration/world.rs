@@ -12,6 +12,7 @@ use axum::http::{Method, Request, Response, Uri};
 use axum::routing::get;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
+use tenancy_core::jwt::{Algorithm, Issuer, JwtStrategy, TokenVerifier, VerificationKey};
 use tenancy_core::{
     Agreement, CookieStrategy, Domain, DomainState, DomainStrategy, ForwardedHeader, ForwardedHost,
     HeaderStrategy, Lookup, Membership, MembershipAnswer, MemoryCatalog, NamedBy, PathStrategy,
@@ -137,6 +138,15 @@ fn dom() -> DomainStrategy {
     DomainStrategy::new().with_base_domains([domain("app.example")])
 }
 
+/// Tokens of the platform's key, and of one that is a tenant's own.
+fn token() -> JwtStrategy {
+    let key = |secret: &[u8], id| VerificationKey::from_secret(Algorithm::Hs256, secret).unwrap().with_id(id);
+    let platform = key(b"a key of the platform, 32 bytes!", "platform");
+    let globex = key(b"the key of globex alone, 32 byte", "globex").with_tenant_id("2".parse().unwrap());
+    let issuer = Issuer::new("https://id.app.example", "orders-api").with_key(platform).with_key(globex);
+    JwtStrategy::new(TokenVerifier::builder().with_issuer(issuer).build().unwrap())
+}
+
 fn proxy() -> TrustedProxies {
     TrustedProxies::new([ipnet::IpNet::from(IpAddr::from(PROXY))])
 }
@@ -173,6 +183,8 @@ pub(crate) fn layer(name: &str) -> ResolveTenantLayer<Resolver> {
     let new = Resolver::builder(catalog);
     let resolver = match name {
         "sub" => new.with_strategy(sub()),
+        "token" => new.with_strategy(token()).with_strategy(header()).with_strategy(sub()),
+        "usual" => new.with_usual_order(token(), header(), sub()),
         "reserved" => new.with_strategy(sub().with_reserved(["globex"])),
         "dom" => new.with_strategy(DomainStrategy::new()),
         "both" | "slow" | "down" => new.with_strategy(sub()).with_strategy(dom()),
