@@ -11,8 +11,8 @@ use criterion::{BatchSize, Criterion};
 use sea_orm::entity::prelude::*;
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ConnectOptions, Database, DatabaseConnection, DbBackend, JoinType, QueryOrder, QuerySelect, QueryTrait, RelationTrait,
-    Statement,
+    ConnectOptions, Database, DatabaseConnection, DbBackend, JoinType, QueryOrder, QuerySelect, QueryTrait,
+    RelationTrait, Statement,
 };
 use tenancy_core::{Tenant, TenantContext, TenantId};
 use tenancy_seaorm::{Dialect, Policy, Rewriter, Tenancy, TenantConnection, TenantValue};
@@ -87,7 +87,10 @@ fn joined(id: i32) -> Select<item::Entity> {
 }
 
 fn list(category: i32) -> Select<item::Entity> {
-    item::Entity::find().filter(item::Column::CategoryId.eq(category)).order_by_asc(item::Column::Id).limit(50)
+    item::Entity::find()
+        .filter(item::Column::CategoryId.eq(category))
+        .order_by_asc(item::Column::Id)
+        .limit(50)
 }
 
 fn parts(criterion: &mut Criterion) {
@@ -97,11 +100,17 @@ fn parts(criterion: &mut Criterion) {
         let rewriter = Rewriter::new(&policy(), Dialect::Postgres);
         let statement = || build(3).build(DbBackend::Postgres);
         group.bench_function(format!("{name}, hand-written filter: what it adds to building"), |b| {
-            b.iter(|| black_box(build(3).filter(item::Column::TenantId.eq(TENANT)).build(DbBackend::Postgres)));
+            b.iter(|| {
+                black_box(build(3).filter(item::Column::TenantId.eq(TENANT)).build(DbBackend::Postgres))
+            });
         });
         group.bench_function(format!("{name}, building alone"), |b| b.iter(|| black_box(statement())));
         group.bench_function(format!("{name}, hit"), |b| {
-            b.iter_batched(statement, |s| rewriter.rewrite(s, &tenant).expect("it is scoped"), BatchSize::LargeInput);
+            b.iter_batched(
+                statement,
+                |s| rewriter.rewrite(s, &tenant).expect("it is scoped"),
+                BatchSize::LargeInput,
+            );
         });
         let sql = statement().sql;
         group.bench_function(format!("{name}, miss"), |b| {
@@ -146,13 +155,24 @@ macro_rules! pair {
 }
 
 fn row(tenant_id: sea_orm::ActiveValue<Option<i64>>, n: i32) -> item::ActiveModel {
-    item::ActiveModel { id: NotSet, tenant_id, category_id: Set(n % 20 + 1), name: Set("new".to_owned()), price: Set(n) }
+    item::ActiveModel {
+        id: NotSet,
+        tenant_id,
+        category_id: Set(n % 20 + 1),
+        name: Set("new".to_owned()),
+        price: Set(n),
+    }
 }
 
 const PAIRS: &[Pair] = &[
     pair!(
         "point read",
-        |db, n| by_id(n % 2000 + 1).filter(item::Column::TenantId.eq(TENANT)).all(db).await.expect("rows").len(),
+        |db, n| by_id(n % 2000 + 1)
+            .filter(item::Column::TenantId.eq(TENANT))
+            .all(db)
+            .await
+            .expect("rows")
+            .len(),
         by_id(n % 2000 + 1).all(db).await.expect("rows").len()
     ),
     pair!(
@@ -177,7 +197,8 @@ const PAIRS: &[Pair] = &[
         "update",
         |db, n| {
             let update = item::Entity::update_many().col_expr(item::Column::Price, n.into());
-            let update = update.filter(item::Column::Id.eq(n % 2000 + 1)).filter(item::Column::TenantId.eq(TENANT));
+            let update =
+                update.filter(item::Column::Id.eq(n % 2000 + 1)).filter(item::Column::TenantId.eq(TENANT));
             usize::try_from(update.exec(db).await.expect("updated").rows_affected).expect("a count")
         },
         {
@@ -192,7 +213,12 @@ const PAIRS: &[Pair] = &[
             let by_hand = item::Entity::find().filter(item::Column::Id.is_in(n..n + 1 + n % 100));
             by_hand.filter(item::Column::TenantId.eq(TENANT)).all(db).await.expect("rows").len()
         },
-        item::Entity::find().filter(item::Column::Id.is_in(n..n + 1 + n % 100)).all(db).await.expect("rows").len()
+        item::Entity::find()
+            .filter(item::Column::Id.is_in(n..n + 1 + n % 100))
+            .all(db)
+            .await
+            .expect("rows")
+            .len()
     ),
 ];
 
@@ -215,12 +241,15 @@ async fn fill(db: &DatabaseConnection) -> Result<(), DbErr> {
     }
     for category in 1..=20 {
         let values = format!("({category}, {TENANT}, 'title {category}')");
-        db.execute_unprepared(&format!("INSERT INTO category (id, tenant_id, title) VALUES {values}")).await?;
+        db.execute_unprepared(&format!("INSERT INTO category (id, tenant_id, title) VALUES {values}"))
+            .await?;
     }
     for block in 0..20 {
-        let row = |n: i32| format!("({}, {}, 'name {n}', {n})", if n % 10 == 0 { 8 } else { TENANT }, n % 20 + 1);
+        let row =
+            |n: i32| format!("({}, {}, 'name {n}', {n})", if n % 10 == 0 { 8 } else { TENANT }, n % 20 + 1);
         let rows: Vec<_> = (block * 200..block * 200 + 200).map(row).collect();
-        let sql = format!("INSERT INTO item (tenant_id, category_id, name, price) VALUES {}", rows.join(", "));
+        let sql =
+            format!("INSERT INTO item (tenant_id, category_id, name, price) VALUES {}", rows.join(", "));
         db.execute_unprepared(&sql).await?;
     }
     if db.get_database_backend() == DbBackend::Postgres {
