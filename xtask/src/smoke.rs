@@ -3,7 +3,12 @@
 use crate::step::{Outcome, cargo, cargo_with};
 
 /// The examples, and what follows `--` for each.
-const EXAMPLES: &[(&str, &[&str])] = &[("quickstart", &["--check"])];
+const EXAMPLES: &[(&str, &[&str])] = &[
+    ("quickstart", &["--check"]),
+    ("axum-domains", &["--check"]),
+    ("hyper-plain", &["--check"]),
+    ("tonic-tenants", &["--check"]),
+];
 
 /// Runs every example, and the quickstart on every kind of PostgreSQL that this machine has.
 pub(crate) fn run() -> Outcome {
