@@ -3,6 +3,7 @@
 //! `cargo xtask test` passes the tests: it brings what is missing and runs every step. `cargo xtask run fmt clippy` runs
 //! single ones.
 
+mod bench;
 mod deny;
 mod features;
 mod msrv;
@@ -59,7 +60,7 @@ const STEPS: &[Step] = &[
         run: || cargo(&["test", "--workspace", "--all-features"]),
     },
     Step { name: "smoke", about: "each example checks itself", run: smoke::run },
-    Step { name: "bench", about: "each benchmark runs once", run: bench },
+    Step { name: "bench", about: "each benchmark runs once", run: bench::run },
     Step { name: "deny", about: "licences, duplicates, sources, advisories", run: deny::check },
 ];
 
@@ -72,11 +73,6 @@ fn doc() -> step::Outcome {
         &["doc", "--workspace", "--all-features", "--no-deps"],
         &[("RUSTDOCFLAGS", "-D warnings")],
     )
-}
-
-/// Without `--bench`, criterion runs each benchmark once and measures nothing.
-fn bench() -> step::Outcome {
-    cargo(&["test", "--package", "tenancy-benches", "--benches"])
 }
 
 fn main() -> ExitCode {

@@ -73,7 +73,8 @@ fn version(package: &Value) -> Option<(u64, u64)> {
     Some((parts.next()?.ok()?, parts.next().and_then(Result::ok).unwrap_or(0)))
 }
 
-fn metadata(arguments: &[&str]) -> Result<Value, String> {
+/// Returns what `cargo metadata` says.
+pub(crate) fn metadata(arguments: &[&str]) -> Result<Value, String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo).args(["metadata", "--format-version=1"]).args(arguments).output();
     let output = output.map_err(|error| format!("cargo could not be started: {error}"))?;
