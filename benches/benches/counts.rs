@@ -63,8 +63,8 @@ fn allocations(suite: &Suite) -> Vec<GroupRun> {
 fn memory() -> GroupRun {
     let benches = [100, 10_000, 1_000_000].map(|size| {
         let mut catalog = None;
-        let info = measure(|| catalog = Some(fixture::tenants(size)));
-        let bytes = info.bytes_current as f64 / size as f64;
+        let info = measure(|| catalog = Some(fixture::tenants(fixture::scaled(size))));
+        let bytes = info.bytes_current as f64 / fixture::scaled(size) as f64;
         BenchRun {
             name: format!("tenant-of-{size}"),
             counts: [("bytes".to_owned(), bytes)].into(),

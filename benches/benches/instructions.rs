@@ -13,7 +13,7 @@
 use std::hint::black_box;
 
 use gungraun::prelude::*;
-use tenancy_benches::resolve;
+use tenancy_benches::resolve::layer_group_of;
 use tenancy_testkit::gate::Group;
 
 /// What a first call sets up, such as a thread's locals and the linker's tables, is no part of a call.
@@ -22,7 +22,7 @@ const WARM_UP: u64 = 200;
 const CALLS: u64 = 100;
 
 fn prepare(bench: &str) -> (Group, usize) {
-    let mut group = resolve::layer_group_of(1_000);
+    let mut group = layer_group_of(1_000);
     let at = group.names().position(|name| name == bench).expect("the group has this bench");
     group.run(at, WARM_UP);
     (group, at)
@@ -49,5 +49,5 @@ fn layer((mut group, at): (Group, usize)) -> Group {
     group
 }
 
-library_benchmark_group!(name = resolve_group, benchmarks = [layer]);
-main!(library_benchmark_groups = [resolve_group]);
+library_benchmark_group!(name = resolve, benchmarks = [layer]);
+main!(library_benchmark_groups = [resolve]);

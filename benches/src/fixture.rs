@@ -17,6 +17,12 @@ use tower::Service;
 /// The domain below which each tenant has one label; also the domain of its own, see [`tenants`].
 pub const BASE: &str = "shops.example";
 
+/// Returns `count`, or a hundredth of it in a build that is not optimized, which shows that benches run and no more.
+#[must_use]
+pub fn scaled(count: usize) -> usize {
+    if cfg!(debug_assertions) { count.div_ceil(100).max(100) } else { count }
+}
+
 /// Returns a catalog of `count` tenants with the ids 1 to `count`.
 ///
 /// A tenant owns the very name that it also has below [`BASE`], so that one request can be read by every strategy.
@@ -57,9 +63,9 @@ pub fn host(id: usize) -> String {
 }
 
 /// Requests to tenants that are spread evenly over a catalog, handed out by turns.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Requests {
-    heads: Vec<(Uri, [(HeaderName, HeaderValue); 5])>,
+    heads: Arc<[Head]>,
     at: usize,
 }
 
@@ -91,7 +97,10 @@ impl Requests {
     }
 }
 
-fn head(id: usize) -> (Uri, [(HeaderName, HeaderValue); 5]) {
+/// A target, and the lines below it.
+type Head = (Uri, [(HeaderName, HeaderValue); 5]);
+
+fn head(id: usize) -> Head {
     let uri = format!("/t/{}/orders?page=2", slug(id)).parse().expect("it is a target");
     let text = |text: &str| HeaderValue::from_str(text).expect("it is a header's value");
     let lines = [

@@ -54,6 +54,7 @@ impl TenantContext {
         Ok(Self { tenant, provenance: Provenance::ASSERTED })
     }
 
+    #[inline]
     pub(crate) fn resolved(tenant: Arc<Tenant>, provenance: Provenance) -> Self {
         Self { tenant, provenance }
     }
@@ -146,6 +147,7 @@ impl Provenance {
     /// No signal: the tenancy was asserted.
     pub const ASSERTED: Self = Self(0);
 
+    #[inline]
     pub(crate) fn with(self, kind: SignalKind) -> Self {
         Self(self.0 | 1 << kind as u16)
     }

@@ -3,9 +3,8 @@
 //! Data APIs take a [`TenantContext`] as an argument. What reads the ambient one fails when there is none; there is no
 //! default (CORE-07, CORE-10).
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::future::Future;
-use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -14,7 +13,7 @@ use pin_project_lite::pin_project;
 use crate::{Error, ErrorKind, TenantContext};
 
 thread_local! {
-    static CURRENT: RefCell<Option<TenantContext>> = const { RefCell::new(None) };
+    static CURRENT: Cell<Option<TenantContext>> = const { Cell::new(None) };
 }
 
 impl TenantContext {
@@ -33,8 +32,13 @@ impl TenantContext {
     /// assert_eq!(TenantContext::current().unwrap_err().kind(), ErrorKind::NoTenantInScope);
     /// ```
     pub fn current() -> Result<Self, Error> {
+        let peek = |current: &Cell<Option<Self>>| {
+            let context = current.take();
+            current.set(context.clone());
+            context
+        };
         CURRENT
-            .try_with(|current| current.borrow().clone())
+            .try_with(peek)
             .ok()
             .flatten()
             .ok_or_else(|| Error::new(ErrorKind::NoTenantInScope, "no tenant is in scope"))
@@ -87,24 +91,28 @@ pub struct ScopeSlot(Option<TenantContext>);
 
 impl ScopeSlot {
     /// Returns a slot that holds `context`.
+    #[inline]
     #[must_use]
     pub fn new(context: TenantContext) -> Self {
         Self(Some(context))
     }
 
     /// Returns the context.
+    #[inline]
     #[must_use]
     pub fn context(&self) -> &TenantContext {
         self.0.as_ref().expect(LENT)
     }
 
     /// Returns the context, and ends the slot.
+    #[inline]
     #[must_use]
     pub fn into_context(self) -> TenantContext {
         self.0.expect(LENT)
     }
 
     /// Runs `f` in the scope of the tenant. The scope ends when `f` returns or panics.
+    #[inline]
     pub fn run<T>(&mut self, f: impl FnOnce() -> T) -> T {
         let _lent = Lent::new(&mut self.0);
         f()
@@ -124,6 +132,7 @@ const LENT: &str = "a slot is empty only while it runs";
 struct Lent<'a>(&'a mut Option<TenantContext>);
 
 impl<'a> Lent<'a> {
+    #[inline]
     fn new(slot: &'a mut Option<TenantContext>) -> Self {
         swap(slot);
         Self(slot)
@@ -131,6 +140,7 @@ impl<'a> Lent<'a> {
 }
 
 impl Drop for Lent<'_> {
+    #[inline]
     fn drop(&mut self) {
         swap(self.0);
     }
@@ -138,8 +148,9 @@ impl Drop for Lent<'_> {
 
 /// Exchanges the thread's context and the slot's. A thread that is ending has none any more: what is dropped then finds
 /// no tenant, rather than aborting the process.
+#[inline]
 fn swap(slot: &mut Option<TenantContext>) {
-    let _ = CURRENT.try_with(|current| mem::swap(&mut *current.borrow_mut(), slot));
+    let _ = CURRENT.try_with(|current| current.swap(Cell::from_mut(slot)));
 }
 
 pin_project! {

@@ -40,6 +40,7 @@ pub enum TenantStatus {
 impl TenantStatus {
     /// Returns whether requests and jobs of the tenant may run.
     #[must_use]
+    #[inline]
     pub fn is_active(self) -> bool {
         self == Self::Active
     }
@@ -214,6 +215,7 @@ impl Tenant {
 
     /// Returns where the tenant stands in its life.
     #[must_use]
+    #[inline]
     pub fn status(&self) -> TenantStatus {
         self.status
     }
@@ -270,6 +272,7 @@ impl Tenant {
     ///
     /// One atomic load: cheap enough to ask before every frame of a stream.
     #[must_use]
+    #[inline]
     pub fn is_still_active(&self) -> bool {
         self.lineage.is_active()
     }
@@ -331,6 +334,7 @@ impl Tenant {
 
     /// Returns whether `key` names this tenant: by its id, its present slug, or a domain of it that is verified.
     #[must_use]
+    #[inline]
     pub fn answers_to(&self, key: &TenantKey<'_>) -> bool {
         match key {
             TenantKey::Id(id) => self.id == *id,
@@ -343,6 +347,7 @@ impl Tenant {
 
     /// Returns the tenant's domain called `name`, in canonical form.
     #[must_use]
+    #[inline]
     pub fn domain(&self, name: &str) -> Option<&TenantDomain> {
         self.domains.iter().find(|domain| domain.domain.as_str() == name)
     }

@@ -14,7 +14,7 @@
 //! # Crate features
 //!
 //! - `servers` (default): test databases on real servers. Without it the crate builds in seconds, for the gate alone.
-//! - `gate`: the benchmark gate.
+//! - `gate`: the benchmark gate. `gate-cli`: its program, `tenancy-gate`.
 //! - `oracle`: a differential test of anything that scopes statements to a tenant; see the `oracle` module.
 //! - `seaorm`: the rewriter of `tenancy-seaorm` under that test.
 //! - `redis`: a Redis for each test, beside `servers`.

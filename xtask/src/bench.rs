@@ -20,7 +20,8 @@ pub(crate) fn run() -> Outcome {
             println!("{name}: NOT RUN, {missing} is not there");
             continue;
         }
-        let mut whole = vec!["test", "--quiet", "--package", PACKAGE, "--bench", &name, "--"];
+        let mut whole =
+            vec!["test", "--quiet", "--package", PACKAGE, "--all-features", "--bench", &name, "--"];
         whole.extend(of(SHORTER, &name));
         println!("--> {name}");
         if cargo(&whole).is_err() {

@@ -4,6 +4,7 @@
 //! single ones.
 
 mod bench;
+mod bench_gate;
 mod deny;
 mod features;
 mod msrv;
@@ -38,6 +39,12 @@ enum Command {
         #[arg(required = true)]
         steps: Vec<String>,
     },
+    /// Measures, and compares with `benches/budgets.toml`.
+    BenchGate {
+        /// A revision to compare with too, such as `main`: both take turns.
+        #[arg(long)]
+        base: Option<String>,
+    },
     /// Lists the steps.
     List,
 }
@@ -61,6 +68,7 @@ const STEPS: &[Step] = &[
     },
     Step { name: "smoke", about: "each example checks itself", run: smoke::run },
     Step { name: "bench", about: "each benchmark runs once", run: bench::run },
+    Step { name: "bench-gate", about: "measured costs against their budgets", run: bench_gate::check },
     Step { name: "deny", about: "licences, duplicates, sources, advisories", run: deny::check },
 ];
 
@@ -81,6 +89,13 @@ fn main() -> ExitCode {
             STEPS.iter().for_each(|step| println!("{:<10} {}", step.name, step.about));
             ExitCode::SUCCESS
         }
+        Command::BenchGate { base } => match bench_gate::against(base.as_deref()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(reason) => {
+                eprintln!("xtask: {reason}");
+                ExitCode::FAILURE
+            }
+        },
         Command::Test { skip } => {
             step::run_all(STEPS, |step| !skip.iter().any(|name| name == step.name), &skip)
         }

@@ -4,9 +4,9 @@ use tenancy_core::Resolver;
 use tenancy_testkit::gate::Group;
 use tenancy_tower::ResolveTenantLayer;
 
-use super::contention::rest_and_change;
+use super::contention::{CHANGING, rest_and_change};
 use super::{BUSY, TENANTS, around, domain, header, path, scope, subdomain};
-use crate::fixture::{Bare, Requests, Served, at_once, tenants};
+use crate::fixture::{Bare, Requests, Served, at_once, scaled, tenants};
 
 /// The layer with each strategy; then readers of a million tenants, while another thread changes them.
 pub(super) fn overhead(mut group: Group) -> Group {
@@ -23,7 +23,7 @@ pub(super) fn overhead(mut group: Group) -> Group {
     }
     group.with_probe("under-updates", |probe| {
         let (rest, change, _writer) = rest_and_change();
-        let mut requests = Requests::new(1_024, 1_000_000);
+        let mut requests = Requests::new(1_024, scaled(CHANGING));
         at_once(probe.measure(Served(rest), Served(change), || requests.take()))
     })
 }

@@ -14,7 +14,7 @@ use tenancy_testkit::gate::Group;
 use tower::Service;
 
 use super::{GroupExt, around, domain, scope};
-use crate::fixture::{Bare, Requests, tenants};
+use crate::fixture::{Bare, Requests, scaled, tenants};
 
 const SIZES: [usize; 3] = [100, 10_000, 1_000_000];
 /// Tenants that send requests, of each size: at a million, few of them are in the cache.
@@ -44,15 +44,16 @@ impl Service<Request<Body>> for PlainMap {
 /// The layer and a plain map at three sizes; the same tenants stand behind both.
 pub(super) fn sizes(mut group: Group) -> Group {
     group = group.with_service("bare", Bare, Requests::new(SPREAD, SIZES[0]));
-    for size in SIZES {
+    for name in SIZES {
+        let size = scaled(name);
         let catalog = tenants(size);
         let known = catalog.tenants();
         let domain_of = |tenant: &Arc<Tenant>| tenant.domains()[0].domain.to_string();
         let map = known.iter().map(|tenant| (domain_of(tenant), Arc::clone(tenant))).collect();
         group = group
-            .with_service(&format!("map-{size}"), PlainMap(Arc::new(map)), Requests::new(SPREAD, size))
+            .with_service(&format!("map-{name}"), PlainMap(Arc::new(map)), Requests::new(SPREAD, size))
             .with_service(
-                &format!("layer-{size}"),
+                &format!("layer-{name}"),
                 around(&scope(catalog, domain())),
                 Requests::new(SPREAD, size),
             );
@@ -62,10 +63,11 @@ pub(super) fn sizes(mut group: Group) -> Group {
 
 /// One change of one tenant, at three sizes.
 pub(super) fn updates(mut group: Group) -> Group {
-    for size in SIZES {
+    for name in SIZES {
+        let size = scaled(name);
         let catalog = tenants(size);
         let mut turn = 0;
-        group = group.with_bench(format!("set-status-{size}"), move || {
+        group = group.with_bench(format!("set-status-{name}"), move || {
             turn = (turn + 7_919) % size;
             let id = TenantId::integer(turn as i64 + 1).expect("an id is positive");
             catalog.set_status(&id, TenantStatus::Active).expect("the tenant is there")

@@ -10,7 +10,7 @@ use tenancy_core::{MemoryCatalog, TenantId, TenantStatus};
 use tenancy_testkit::gate::Group;
 
 use super::{GroupExt, Layered, around, domain, scope};
-use crate::fixture::{self, Bare, Requests, tenants};
+use crate::fixture::{self, Bare, Requests, scaled, tenants};
 
 /// Threads that start together on the same work, and say how long each of them took.
 struct Team {
@@ -117,12 +117,12 @@ impl Drop for Writer {
 }
 
 /// How many tenants stand in a catalog that changes.
-const CHANGING: usize = 1_000_000;
+pub(super) const CHANGING: usize = 1_000_000;
 
 /// A service over a catalog that is at rest, and one over a catalog that changes all the time. They run on the same
 /// machine beside the same writer, so that what is left is what readers pay for the changes.
 pub(super) fn rest_and_change() -> (Layered, Layered, Writer) {
-    let (resting, changing) = (tenants(CHANGING), tenants(CHANGING));
+    let (resting, changing) = (tenants(scaled(CHANGING)), tenants(scaled(CHANGING)));
     let service = |catalog: &Arc<MemoryCatalog>| around(&scope(catalog.clone(), domain()));
     let (rest, change) = (service(&resting), service(&changing));
     (rest, change, Writer::start(changing))
@@ -130,7 +130,7 @@ pub(super) fn rest_and_change() -> (Layered, Layered, Writer) {
 
 /// Readers of a million tenants, while another thread changes tenants without a pause.
 pub(super) fn under_updates(group: Group) -> Group {
-    let requests = || Requests::new(1_024, CHANGING);
+    let requests = || Requests::new(1_024, scaled(CHANGING));
     let (rest, mut change, writer) = rest_and_change();
     let mut changing = requests();
     group.with_service("bare", Bare, requests()).with_service("at-rest", rest, requests()).with_bench(

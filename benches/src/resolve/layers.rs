@@ -12,7 +12,8 @@ use crate::fixture::{Bare, Requests, tenants};
 
 /// All on the same requests: peers, scope alone, with the context in the extensions, with the path stripped.
 pub(super) fn side_by_side(group: Group, count: usize) -> Group {
-    let requests = || Requests::new(BUSY, count);
+    let requests = Requests::new(BUSY, count);
+    let requests = || requests.clone();
     let catalog = tenants(count);
     let set_header = SetRequestHeaderLayer::overriding(
         HeaderName::from_static("x-request-start"),
@@ -45,7 +46,8 @@ pub(super) fn side_by_side(group: Group, count: usize) -> Group {
 
 /// Signals that all name the same tenant, one more at each step.
 pub(super) fn agreement(group: Group) -> Group {
-    let requests = || Requests::new(BUSY, TENANTS);
+    let requests = Requests::new(BUSY, TENANTS);
+    let requests = || requests.clone();
     let catalog = tenants(TENANTS);
     let built = |builder: tenancy_core::ResolverBuilder| {
         around(&layer(builder.build().expect("few strategies make a resolver")))
@@ -59,4 +61,15 @@ pub(super) fn agreement(group: Group) -> Group {
         .with_service("subdomain-header", built(two()), requests())
         .with_service("subdomain-header-path", built(three()), requests())
         .with_service("subdomain-header-path-domain", built(three().with_strategy(domain())), requests())
+}
+
+/// The same twice: what a difference between the two shows is the machine's.
+pub(super) fn identical(group: Group) -> Group {
+    let requests = Requests::new(BUSY, TENANTS);
+    let layer = scope(tenants(TENANTS), domain());
+    group.with_service("left", around(&layer), requests.clone()).with_service(
+        "right",
+        around(&layer),
+        requests,
+    )
 }

@@ -25,7 +25,7 @@ use crate::fixture::{self, Bare, Requests};
 /// How many tenants the groups have that do not vary it.
 const TENANTS: usize = 10_000;
 /// How many of them send requests: few enough to stay in the cache, as a service's busy tenants do.
-const BUSY: usize = 64;
+const BUSY: usize = 16;
 
 /// Returns the groups of resolution.
 pub fn suite() -> Suite {
@@ -37,6 +37,7 @@ pub fn suite() -> Suite {
         .with_group("resolve/contention", contention::hot_tenant)
         .with_group("resolve/under-updates", contention::under_updates)
         .with_group("resolve/calls", calls::overhead)
+        .with_group("noise/identical", layers::identical)
 }
 
 /// Returns the group `resolve/layer` over `tenants` tenants: fewer where an emulator runs it.

@@ -98,6 +98,7 @@ impl<E: Entry> Default for Index<E> {
 }
 
 impl<E: Entry> Index<E> {
+    #[inline]
     pub(super) fn get(&self, name: &E::Name) -> Option<Arc<Tenant>> {
         let hash = self.hasher.hash_one(name);
         let shard = self.shard(hash).load();
@@ -161,12 +162,14 @@ impl<E: Entry> Index<E> {
         shard.store(Some(Arc::new(table)));
     }
 
+    #[inline]
     fn shard(&self, hash: u64) -> &ArcSwapOption<HashTable<E>> {
         &self.shards[shard_at(hash)]
     }
 }
 
 /// The table inside a shard uses the hash's lowest and highest bits: the shard goes by some in between.
+#[inline]
 fn shard_at(hash: u64) -> usize {
     (hash >> 32) as usize % SHARDS
 }

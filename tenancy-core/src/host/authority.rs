@@ -28,15 +28,17 @@ pub(crate) struct Authority<'r> {
 impl<'r> Authority<'r> {
     /// Reads `host[:port]`. User info, lists, blanks, percent encoding, an empty port and bytes above 0x7F are
     /// malformed: what a lenient parser drops, an attacker can use to make two parsers disagree.
+    #[inline]
     pub(crate) fn parse(bytes: &'r [u8]) -> Result<Self, Malformed> {
         if bytes.first() == Some(&b'[') {
             return Self::parse_ipv6(bytes);
         }
-        let (name, port) = match bytes.iter().rposition(|byte| *byte == b':') {
-            Some(colon) => (&bytes[..colon], Some(parse_port(&bytes[colon + 1..])?)),
-            None => (bytes, None),
+        let (shape, stop) = scan(bytes)?;
+        let port = match &bytes[stop..] {
+            [] => None,
+            [_colon, digits @ ..] => Some(parse_port(digits)?),
         };
-        Ok(Self { host: canonical_name(name)?, port })
+        Ok(Self { host: shape.canonical(bytes)?, port })
     }
 
     fn parse_ipv6(bytes: &'r [u8]) -> Result<Self, Malformed> {
@@ -65,49 +67,111 @@ struct Shape {
     upper: bool,
     hyphens: bool,
     last_label: usize,
+    /// Where the name ends, without the trailing dot.
+    end: usize,
 }
 
 /// Reads a host name in any case, with at most one trailing dot, into canonical form; borrows where it already is.
 pub(crate) fn canonical_name(bytes: &[u8]) -> Result<Host<'_>, Malformed> {
-    let bytes = bytes.strip_suffix(b".").unwrap_or(bytes);
-    let shape = scan(bytes)?;
-    let name = std::str::from_utf8(bytes).map_err(|_| Malformed)?;
-    // "Ends in a number" (WHATWG URL, section 3.5): every such name is an IPv4 address or an error.
-    if is_numeric(&name[shape.last_label..]) {
-        let address = name.parse::<Ipv4Addr>().map_err(|_| Malformed)?;
-        return Ok(Host::Address(address.into()));
-    }
-    let name = if shape.upper { Cow::Owned(name.to_ascii_lowercase()) } else { Cow::Borrowed(name) };
-    if shape.hyphens && name.split('.').any(|label| label.starts_with("xn--")) {
-        check_punycode(&name)?;
-    }
-    Ok(Host::Name(name))
-}
-
-fn scan(bytes: &[u8]) -> Result<Shape, Malformed> {
-    if bytes.is_empty() || bytes.len() > Domain::MAX_LEN {
+    let (shape, stop) = scan(bytes)?;
+    if stop < bytes.len() {
         return Err(Malformed);
     }
+    shape.canonical(bytes)
+}
+
+impl Shape {
+    #[inline]
+    fn canonical<'r>(&self, bytes: &'r [u8]) -> Result<Host<'r>, Malformed> {
+        let name = std::str::from_utf8(&bytes[..self.end]).map_err(|_| Malformed)?;
+        // "Ends in a number" (WHATWG URL, section 3.5): every such name is an IPv4 address or an error.
+        if is_numeric(&name[self.last_label..]) {
+            let address = name.parse::<Ipv4Addr>().map_err(|_| Malformed)?;
+            return Ok(Host::Address(address.into()));
+        }
+        let name = if self.upper { Cow::Owned(name.to_ascii_lowercase()) } else { Cow::Borrowed(name) };
+        if self.hyphens && name.split('.').any(|label| label.starts_with("xn--")) {
+            check_punycode(&name)?;
+        }
+        Ok(Host::Name(name))
+    }
+}
+
+/// What a byte is in `host[:port]`.
+#[derive(Clone, Copy, PartialEq)]
+enum Class {
+    LowerOrDigit,
+    Upper,
+    Hyphen,
+    Dot,
+    Colon,
+    Other,
+}
+
+static CLASSES: [Class; 256] = {
+    let mut classes = [Class::Other; 256];
+    let mut byte = 0;
+    while byte < classes.len() {
+        classes[byte] = match byte as u8 {
+            b'a'..=b'z' | b'0'..=b'9' => Class::LowerOrDigit,
+            b'A'..=b'Z' => Class::Upper,
+            b'-' => Class::Hyphen,
+            b'.' => Class::Dot,
+            b':' => Class::Colon,
+            _ => Class::Other,
+        };
+        byte += 1;
+    }
+    classes
+};
+
+/// Reads a name up to a colon or the end, and returns where it stopped. Every request pays for this loop: it passes
+/// over what most bytes are, and looks closer at the others alone.
+#[inline]
+fn scan(bytes: &[u8]) -> Result<(Shape, usize), Malformed> {
     let mut shape = Shape::default();
-    let mut previous = b'.';
-    for (at, byte) in bytes.iter().copied().enumerate() {
-        match byte {
-            b'a'..=b'z' | b'0'..=b'9' => {}
-            b'A'..=b'Z' => shape.upper = true,
-            b'-' if previous != b'.' => shape.hyphens |= previous == b'-',
-            b'.' if previous != b'.' && previous != b'-' && at - shape.last_label <= 63 => {
-                shape.last_label = at + 1;
+    let (mut at, mut label) = (0, 0);
+    let class = |at| bytes.get(at).map(|byte: &u8| CLASSES[usize::from(*byte)]);
+    loop {
+        while class(at) == Some(Class::LowerOrDigit) {
+            at += 1;
+        }
+        match class(at) {
+            None | Some(Class::Colon) => break,
+            Some(Class::Upper) => shape.upper = true,
+            Some(Class::Hyphen) if at > label => shape.hyphens |= bytes[at - 1] == b'-',
+            Some(Class::Dot) if is_whole_label(&bytes[label..at]) => {
+                shape.last_label = label;
+                label = at + 1;
             }
             _ => return Err(Malformed),
         }
-        previous = byte;
+        at += 1;
     }
-    let complete = previous != b'.' && previous != b'-' && bytes.len() - shape.last_label <= 63;
-    if complete { Ok(shape) } else { Err(Malformed) }
+    let has_trailing_dot = label == at && at > 0;
+    if has_trailing_dot {
+        shape.end = at - 1;
+    } else if is_whole_label(&bytes[label..at]) {
+        (shape.last_label, shape.end) = (label, at);
+    } else {
+        return Err(Malformed);
+    }
+    if shape.end > Domain::MAX_LEN { Err(Malformed) } else { Ok((shape, at)) }
 }
 
+/// Whether what the bytes of a label do not say by themselves is right: 1 to 63 of them, and no hyphen at the end.
+#[inline]
+fn is_whole_label(label: &[u8]) -> bool {
+    label.len() <= 63 && label.last().is_some_and(|last| *last != b'-')
+}
+
+#[inline]
 fn is_numeric(label: &str) -> bool {
     let digits = label.as_bytes();
+    // Both forms begin with a digit, which most labels do not.
+    if !digits.first().is_some_and(u8::is_ascii_digit) {
+        return false;
+    }
     digits.iter().all(u8::is_ascii_digit)
         || (digits.len() >= 2
             && digits[0] == b'0'
@@ -126,4 +190,81 @@ fn check_punycode(name: &str) -> Result<(), Malformed> {
         .to_ascii(unicode.as_bytes(), AsciiDenyList::STD3, Hyphens::CheckFirstLast, DnsLength::Verify)
         .map_err(|_| Malformed)?;
     if ascii == name { Ok(()) } else { Err(Malformed) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// `host[:port]` by the book: split, then look at each part. What the one-pass reader must equal.
+    fn by_the_book(text: &str) -> Option<(Option<String>, Option<u16>)> {
+        let (name, port) = match text.split_once(':') {
+            Some((name, digits)) => {
+                let sound =
+                    (1..=5).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+                (name, Some(sound.then(|| digits.parse().ok()).flatten()?))
+            }
+            None => (text, None),
+        };
+        let name = name.strip_suffix('.').unwrap_or(name);
+        let sound = |label: &str| {
+            (1..=63).contains(&label.len())
+                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        };
+        if name.len() > 253 || !name.split('.').all(sound) {
+            return None;
+        }
+        let last = name.rsplit('.').next().unwrap_or(name).to_ascii_lowercase();
+        let hex = last.strip_prefix("0x").is_some_and(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        if hex || last.bytes().all(|byte| byte.is_ascii_digit()) {
+            return name.parse::<Ipv4Addr>().ok().map(|_| (None, port));
+        }
+        Some((Some(name.to_ascii_lowercase()), port))
+    }
+
+    fn in_one_pass(text: &str) -> Option<(Option<String>, Option<u16>)> {
+        let authority = Authority::parse(text.as_bytes()).ok()?;
+        let name = match authority.host {
+            Host::Name(name) => Some(name.into_owned()),
+            Host::Address(_) => None,
+        };
+        Some((name, authority.port))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4_096))]
+
+        #[test]
+        fn one_pass_reads_what_the_book_says(text in "[a-cA-C0-2xX.:_ -]{0,14}") {
+            prop_assert_eq!(in_one_pass(&text), by_the_book(&text));
+        }
+
+        #[test]
+        fn one_pass_reads_long_names_as_the_book_says(labels in prop::collection::vec("[a-z0-9]{58,66}", 1..6)) {
+            let text = labels.join(".");
+            prop_assert_eq!(in_one_pass(&text), by_the_book(&text));
+        }
+    }
+
+    #[test]
+    fn lengths_are_met_to_the_byte() {
+        let label = |len: usize| "a".repeat(len);
+        let name = |last: usize| [label(63), label(63), label(63), label(last)].join(".");
+        assert!(in_one_pass(&label(63)).is_some() && in_one_pass(&label(64)).is_none());
+        assert!(in_one_pass(&name(61)).is_some() && in_one_pass(&name(62)).is_none());
+        assert!(in_one_pass(&format!("{}.:443", name(61))).is_some());
+    }
+
+    #[test]
+    fn no_byte_but_the_few_of_the_grammar_passes() {
+        for byte in 0..=u8::MAX {
+            let text = [b'a', byte, b'b'];
+            let allowed = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+            assert_eq!(Authority::parse(&text).is_ok(), allowed, "{byte:#04x}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use http::header::HOST;
-use http::{HeaderMap, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version};
 
 use super::authority::{Authority, Host};
 use super::forwarded::ForwardedHost;
@@ -52,6 +52,7 @@ impl<'r> RequestHost<'r> {
     /// # Errors
     ///
     /// Returns [`HostError`] for everything but one host, said once or the same each time.
+    #[inline]
     pub fn read(
         version: Version,
         uri: &'r Uri,
@@ -63,12 +64,13 @@ impl<'r> RequestHost<'r> {
         match forwarded.and_then(|rule| rule.read(headers, peer)) {
             Some(Ok(authority)) => Ok(Self(Some(authority.host))),
             Some(Err(_)) => Err(HostError::Forwarded),
-            None => Ok(Self(direct.map(|authority| authority.host))),
+            None => Ok(Self(direct)),
         }
     }
 
     /// Returns the host name in canonical form, or `None` for an IP address, or where the request names no host.
     #[must_use]
+    #[inline]
     pub fn name(&self) -> Option<&str> {
         match &self.0 {
             Some(Host::Name(name)) => Some(name),
@@ -78,31 +80,49 @@ impl<'r> RequestHost<'r> {
 
     /// Returns whether the request names any host, be it an address.
     #[must_use]
+    #[inline]
     pub fn is_present(&self) -> bool {
         self.0.is_some()
     }
 }
 
+/// A header stands there more than once.
+pub(crate) struct Repeated;
+
+/// Returns the only line of a header, if there is one.
+#[inline]
+pub(crate) fn single<'r>(
+    headers: &'r HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'r HeaderValue>, Repeated> {
+    // Where no header at all stands there twice, as in most requests, that need not be asked of this one.
+    if headers.len() == headers.keys_len() {
+        return Ok(headers.get(name));
+    }
+    let mut lines = headers.get_all(name).iter();
+    let line = lines.next();
+    if lines.next().is_some() { Err(Repeated) } else { Ok(line) }
+}
+
+#[inline]
 fn read_direct<'r>(
     version: Version,
     uri: &'r Uri,
     headers: &'r HeaderMap,
-) -> Result<Option<Authority<'r>>, HostError> {
-    let mut lines = headers.get_all(HOST).iter();
-    let line = lines.next();
-    if lines.next().is_some() {
-        return Err(HostError::Repeated);
-    }
+) -> Result<Option<Host<'r>>, HostError> {
+    let line = single(headers, &HOST).map_err(|Repeated| HostError::Repeated)?;
     let parse = |bytes| Authority::parse(bytes).map_err(|_| HostError::Malformed);
-    let header = line.map(|line| parse(line.as_bytes())).transpose()?;
-    let target = uri.authority().map(|authority| parse(authority.as_str().as_bytes())).transpose()?;
-    match (target, header) {
-        (Some(target), Some(header)) if agree(&target, &header) => Ok(Some(target)),
-        (Some(_), Some(_)) => Err(HostError::Mismatch),
-        (Some(target), None) => Ok(Some(target)),
+    let Some(target) = uri.authority() else {
+        let Some(line) = line else { return Ok(None) };
+        let header = parse(line.as_bytes())?;
         // `host` alone must not win where `:authority` is the rule (TWR-03).
-        (None, Some(_)) if version >= Version::HTTP_2 => Err(HostError::Missing),
-        (None, header) => Ok(header),
+        return if version >= Version::HTTP_2 { Err(HostError::Missing) } else { Ok(Some(header.host)) };
+    };
+    let header = line.map(|line| parse(line.as_bytes())).transpose()?;
+    let target = parse(target.as_str().as_bytes())?;
+    match header {
+        Some(header) if !agree(&target, &header) => Err(HostError::Mismatch),
+        _ => Ok(Some(target.host)),
     }
 }
 

@@ -5,7 +5,7 @@ use arrayvec::ArrayVec;
 use super::{Rejection, RejectionReason};
 use crate::context::Provenance;
 use crate::strategy::Trust;
-use crate::{Signal, SignalKind, Tenant, TenantKey};
+use crate::{DomainState, Signal, SignalKind, Tenant, TenantKey};
 
 pub(super) const MOST_SIGNALS: usize = 8;
 
@@ -28,22 +28,26 @@ pub enum Agreement {
 pub(super) struct Signals<'r>(ArrayVec<Signal<'r>, MOST_SIGNALS>);
 
 impl<'r> Signals<'r> {
+    #[inline]
     pub(super) fn push(&mut self, signal: Signal<'r>) {
         self.0.push(signal);
     }
 
     /// Returns whether `tenant` is named by a signal of this kind that may name it alone.
+    #[inline]
     pub(super) fn name(&self, tenant: &Tenant, kind: SignalKind) -> bool {
         let by = |signal: &Signal<'_>| signal.kind == kind && signal.trust == Trust::Strong;
         self.0.iter().any(|signal| by(signal) && tenant.answers_to(&signal.key))
     }
 
     /// Returns whether the request says nothing but the domain that it is addressed to.
+    #[inline]
     pub(super) fn are_domain_alone(&self) -> bool {
         self.domain().is_some() && self.0.len() == 1
     }
 
     /// Returns the domain that the request is addressed to, if a strategy read it.
+    #[inline]
     pub(super) fn domain(&self) -> Option<&str> {
         self.0.iter().find_map(|signal| match &signal.key {
             TenantKey::Domain(name) => Some(&**name),
@@ -55,6 +59,7 @@ impl<'r> Signals<'r> {
     ///
     /// A token comes first so that its holder learns the same of every other tenant that the request names: that
     /// it is not his.
+    #[inline]
     pub(super) fn chosen(&self) -> Result<&Signal<'r>, Rejection> {
         let strong = self.0.iter().filter(|signal| signal.trust == Trust::Strong);
         let reason =
@@ -62,15 +67,28 @@ impl<'r> Signals<'r> {
         strong.min_by_key(|signal| signal.kind).ok_or_else(|| reason.into())
     }
 
-    /// Returns which signals named `tenant`, if all did.
-    pub(super) fn agree_on(&self, tenant: &Tenant) -> Result<Provenance, Rejection> {
-        let mut provenance = Provenance::ASSERTED;
+    /// Returns which signals named `tenant`, if all did. A domain of the tenant names it if `check` passes its state.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of `check` before that of any disagreement.
+    #[inline]
+    pub(super) fn agree_on(
+        &self,
+        tenant: &Tenant,
+        check: impl Fn(&DomainState) -> Result<(), Rejection>,
+    ) -> Result<Result<Provenance, Rejection>, Rejection> {
+        let mut agreed = Some(Provenance::ASSERTED);
         for signal in &self.0 {
-            if !tenant.answers_to(&signal.key) {
-                return Err(RejectionReason::Conflict.into());
-            }
-            provenance = provenance.with(signal.kind);
+            let named = match &signal.key {
+                TenantKey::Domain(name) => {
+                    let domain = tenant.domain(name);
+                    domain.map(|domain| check(&domain.state)).transpose()?.is_some()
+                }
+                key => tenant.answers_to(key),
+            };
+            agreed = agreed.filter(|_| named).map(|agreed| agreed.with(signal.kind));
         }
-        Ok(provenance)
+        Ok(agreed.ok_or_else(|| RejectionReason::Conflict.into()))
     }
 }

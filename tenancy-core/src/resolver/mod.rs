@@ -313,7 +313,8 @@ impl Inner {
             return Err(RejectionReason::NoTenant.into());
         }
         let head = self.read_head(input)?;
-        let signals = self.read_signals(&head)?;
+        let mut signals = Signals::default();
+        self.read_signals(&head, &mut signals)?;
         match self.catalog.find(&signals.chosen()?.key) {
             Lookup::Later(answer) => Ok(Resolution::Later({
                 let (request, peer) = (input.to_request(), input.peer);
@@ -335,13 +336,15 @@ impl Inner {
             let tenant = answer.await?;
             let resolution = {
                 let head = self.read_head(ResolveInput::new(&request, peer))?;
-                let signals = self.read_signals(&head)?;
+                let mut signals = Signals::default();
+                self.read_signals(&head, &mut signals)?;
                 self.decide(tenant, &signals, &head)?
             };
             resolution.wait().await
         })
     }
 
+    #[inline]
     fn decide(
         self: &Arc<Self>,
         tenant: Option<Arc<Tenant>>,
@@ -390,6 +393,7 @@ impl Inner {
         self.policy.admit(tenant, Ok(provenance), false, head)
     }
 
+    #[inline]
     fn read_head<'r>(&self, input: ResolveInput<'r>) -> Result<RequestHead<'r>, Rejection> {
         let ResolveInput { method, uri, version, headers, extensions, peer } = input;
         let host = RequestHost::read(version, uri, headers, peer, self.forwarded.as_ref())?;
@@ -399,8 +403,13 @@ impl Inner {
         Ok(RequestHead { method, uri, version, headers, extensions, peer, host })
     }
 
-    fn read_signals<'h>(&self, head: &'h RequestHead<'_>) -> Result<Signals<'h>, Rejection> {
-        let mut signals = Signals::default();
+    /// Fills `signals` where they stand: they are large, and moving them would cost as much as reading them.
+    #[inline]
+    fn read_signals<'h>(
+        &self,
+        head: &'h RequestHead<'_>,
+        signals: &mut Signals<'h>,
+    ) -> Result<(), Rejection> {
         for strategy in &self.strategies {
             if let Some(signal) = strategy.read(head)? {
                 signals.push(signal);
@@ -409,7 +418,7 @@ impl Inner {
                 }
             }
         }
-        Ok(signals)
+        Ok(())
     }
 }
 

@@ -87,22 +87,21 @@ pub(super) struct Policy {
 }
 
 impl Policy {
+    #[inline]
     pub(super) fn decide(
         &self,
         tenant: Arc<Tenant>,
         signals: &Signals<'_>,
         head: &RequestHead<'_>,
     ) -> Result<Resolution, Rejection> {
-        if let Some(name) = signals.domain() {
-            check_domain(&tenant, name, head.uri)?;
-        }
-        let agreed = signals.agree_on(&tenant);
+        let agreed = signals.agree_on(&tenant, |domain| check_domain(&tenant, domain, head.uri))?;
         let by_token = signals.name(&tenant, SignalKind::Token);
         Ok(self.admit(tenant, agreed, by_token, head))
     }
 
     /// Asks whether the caller is a member before anything is said of the tenant. The signals are compared last: a
     /// stranger must not be able to tell a tenant from an unknown one by adding a header that disagrees (TWR-48).
+    #[inline]
     pub(super) fn admit(
         &self,
         tenant: Arc<Tenant>,
@@ -111,10 +110,13 @@ impl Policy {
         head: &RequestHead<'_>,
     ) -> Resolution {
         let active = tenant.status().is_active();
+        if active && self.membership.is_none() {
+            return Resolution::Ready(agreed.map(|by| TenantContext::resolved(tenant, by)));
+        }
         let answer = match &self.membership {
             _ if !active && self.public_status => MembershipAnswer::Member,
             Some(membership) => membership.check(&tenant, head),
-            None if active || by_token => MembershipAnswer::Member,
+            None if by_token => MembershipAnswer::Member,
             None => MembershipAnswer::Stranger,
         };
         let outcome = Outcome { tenant, agreed };
@@ -151,12 +153,12 @@ impl Outcome {
 }
 
 /// Refuses a domain that is not proven, and redirects one that was left.
-fn check_domain(tenant: &Tenant, name: &str, uri: &Uri) -> Result<(), Rejection> {
-    match tenant.domain(name).map(|domain| &domain.state) {
-        // Another signal was looked up, and this domain is not this tenant's: a conflict, found later.
-        None | Some(DomainState::Verified) => Ok(()),
-        Some(DomainState::Pending) => Err(RejectionReason::UnknownTenant.into()),
-        Some(DomainState::Moved { to, until }) => {
+#[inline]
+fn check_domain(tenant: &Tenant, state: &DomainState, uri: &Uri) -> Result<(), Rejection> {
+    match state {
+        DomainState::Verified => Ok(()),
+        DomainState::Pending => Err(RejectionReason::UnknownTenant.into()),
+        DomainState::Moved { to, until } => {
             let over = until.is_some_and(|until| until <= SystemTime::now());
             if over || !tenant.status().is_active() {
                 return Err(RejectionReason::UnknownTenant.into());

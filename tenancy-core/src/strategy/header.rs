@@ -4,6 +4,7 @@ use http::HeaderName;
 
 use super::{NamedBy, RequestHead, Signal, SignalError, SignalKind, Strategy, Trust, parse_key};
 use crate::TrustedProxies;
+use crate::host::{Repeated, single};
 
 /// Reads the tenant from a header, `x-tenant-id` unless another is named.
 ///
@@ -72,8 +73,9 @@ impl Default for HeaderStrategy {
 
 impl Strategy for HeaderStrategy {
     fn read<'h>(&self, head: &'h RequestHead<'_>) -> Result<Option<Signal<'h>>, SignalError> {
-        let mut lines = head.headers.get_all(&self.name).iter();
-        let Some(line) = lines.next() else {
+        let line =
+            single(head.headers, &self.name).map_err(|Repeated| SignalError::Repeated(SignalKind::Header))?;
+        let Some(line) = line else {
             // A tenant in binary metadata is not understood, which is not the same as absent (TWR-39).
             return match &self.binary {
                 Some(name) if head.headers.contains_key(name) => {
@@ -82,9 +84,6 @@ impl Strategy for HeaderStrategy {
                 _ => Ok(None),
             };
         };
-        if lines.next().is_some() {
-            return Err(SignalError::Repeated(SignalKind::Header));
-        }
         let key = parse_key(SignalKind::Header, self.named_by, line.as_bytes())?;
         let trusted = head.peer.is_some_and(|peer| self.trusted.contains(peer));
         let trust = if trusted { Trust::Strong } else { Trust::Weak };

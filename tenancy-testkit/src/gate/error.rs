@@ -32,6 +32,12 @@ pub struct Error {
 type Source = Box<dyn StdError + Send + Sync>;
 
 impl Error {
+    /// Returns the error that `reason`, a lowercase fragment, describes: for programs that drive the gate.
+    #[must_use]
+    pub fn failed(kind: ErrorKind, reason: impl Into<String>) -> Self {
+        Self::new(kind, reason)
+    }
+
     pub(super) fn new(kind: ErrorKind, reason: impl Into<String>) -> Self {
         Self { kind, reason: reason.into(), path: None, source: None }
     }

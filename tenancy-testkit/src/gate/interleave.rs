@@ -32,7 +32,7 @@ pub struct Interleave {
 
 impl Default for Interleave {
     fn default() -> Self {
-        Self { rounds: 400, batch: Duration::from_micros(200), warm_up: Duration::from_millis(20) }
+        Self { rounds: 400, batch: Duration::from_micros(300), warm_up: Duration::from_millis(20) }
     }
 }
 
@@ -48,7 +48,7 @@ impl Interleave {
         self
     }
 
-    /// Sets how long the batch of one bench in one round lasts (default 200 µs): far shorter than what disturbs the
+    /// Sets how long the timed batch of one bench in one round lasts (default 300 µs): far shorter than what disturbs the
     /// machine, far longer than reading the clock.
     pub fn with_batch(mut self, batch: Duration) -> Self {
         self.batch = batch;
@@ -72,6 +72,8 @@ impl Interleave {
         for _ in 0..self.rounds {
             rng.shuffle(&mut order);
             for &at in &order {
+                // What the bench before has pushed out of the caches comes back before the clock runs.
+                group.run(at, iterations[at].div_ceil(4));
                 let took = group.run(at, iterations[at]);
                 benches[at].rounds.push(took.as_nanos() as f64 / iterations[at] as f64);
             }
@@ -81,16 +83,19 @@ impl Interleave {
 }
 
 /// Returns how many iterations of a bench fill `batch`, found while it warms up for at least `warm_up`.
+///
+/// What counts is the fastest run: a machine that takes the processor away makes others long, and none short.
 pub(super) fn iterations(group: &mut Group, at: usize, batch: Duration, warm_up: Duration) -> u64 {
+    const RUNS: u32 = 8;
     let start = Instant::now();
-    let mut iterations = 1;
-    loop {
+    let (mut iterations, mut fastest, mut runs) = (1_u64, f64::INFINITY, 0);
+    while start.elapsed() < warm_up || runs < RUNS {
         let took = group.run(at, iterations).max(Duration::from_nanos(1));
-        let fitting = batch.as_nanos() * u128::from(iterations) / took.as_nanos();
-        let fitting = u64::try_from(fitting).unwrap_or(u64::MAX).clamp(1, iterations.saturating_mul(8));
-        if start.elapsed() >= warm_up && fitting <= iterations.saturating_mul(2) {
-            return fitting;
+        fastest = fastest.min(took.as_nanos() as f64 / iterations as f64);
+        runs += 1;
+        if took * 4 < batch && fastest * (iterations as f64) < batch.as_nanos() as f64 / 4.0 {
+            (iterations, runs) = (iterations * 2, 0);
         }
-        iterations = fitting;
     }
+    ((batch.as_nanos() as f64 / fastest) as u64).max(1)
 }

@@ -19,7 +19,7 @@ use super::{Error, ErrorKind, Interleave, Machine, OverheadProbe};
 /// serve                                                         takes orders on standard input
 /// ```
 ///
-/// Without any, it measures all and prints the medians.
+/// `cargo bench` measures all and prints the medians; `cargo test`, which does not say `--bench`, runs each bench once.
 ///
 /// # Examples
 ///
@@ -45,6 +45,7 @@ pub struct BenchProgram {
 #[derive(Debug, Default)]
 struct Options {
     serve: bool,
+    measure: bool,
     out: Option<PathBuf>,
     only: String,
     rounds: Option<usize>,
@@ -73,12 +74,24 @@ impl BenchProgram {
         if options.serve {
             return self.serve(io::stdin().lock(), io::stdout().lock());
         }
+        if !options.measure {
+            self.run_once(&options);
+            return Ok(());
+        }
         let run = self.measure(&options)?;
         match &options.out {
             Some(path) => run.write(path),
             None => {
                 print_medians(&run);
                 Ok(())
+            }
+        }
+    }
+
+    fn run_once(&self, options: &Options) {
+        for mut group in self.suite.groups(|name| name.starts_with(&options.only)) {
+            for at in 0..group.names().count() {
+                group.run(at, 1);
             }
         }
     }
@@ -150,8 +163,8 @@ impl Options {
         while let Some(arg) = args.next() {
             let mut value = || args.next().ok_or_else(|| wrong(&arg));
             match arg.as_str() {
-                // cargo says so to every bench program.
-                "--bench" | "measure" => {}
+                // cargo says `--bench` where it measures.
+                "--bench" | "measure" => options.measure = true,
                 "serve" => options.serve = true,
                 "--out" => options.out = Some(value()?.into()),
                 "--only" => options.only = value()?,

@@ -87,14 +87,18 @@ impl Run {
 
 impl GroupRun {
     fn merge(&mut self, other: Self) {
-        // Rounds are pairs only with rounds of the same measurement: they are taken over together or not at all.
-        if other.benches.iter().any(|bench| !bench.rounds.is_empty()) {
+        // Rounds are pairs only with rounds of the same measurement: they are taken over together or not at all. Pairs
+        // say more than what was measured one after the other.
+        let has_rounds = |group: &Self| group.benches.iter().any(|bench| !bench.rounds.is_empty());
+        let keep = has_rounds(self) && (self.paired && !other.paired || !has_rounds(&other));
+        if !keep {
             self.paired = other.paired;
-            for bench in &mut self.benches {
+            self.benches.iter_mut().for_each(|bench| bench.rounds.clear());
+        }
+        for mut bench in other.benches {
+            if keep {
                 bench.rounds.clear();
             }
-        }
-        for bench in other.benches {
             match self.benches.iter_mut().find(|known| known.name == bench.name) {
                 Some(known) => known.merge(bench),
                 None => self.benches.push(bench),

@@ -43,11 +43,12 @@ pub struct Bootstrap {
     resamples: usize,
     doubt: f64,
     seed: u64,
+    blocks: bool,
 }
 
 impl Default for Bootstrap {
     fn default() -> Self {
-        Self { resamples: 4_000, doubt: 0.001, seed: 0x7e4a_0c55 }
+        Self { resamples: 4_000, doubt: 0.001, seed: 0x7e4a_0c55, blocks: true }
     }
 }
 
@@ -80,6 +81,12 @@ impl Bootstrap {
         self
     }
 
+    /// Draws rounds one by one: where they are known to have nothing to do with each other.
+    pub fn unblocked(mut self) -> Self {
+        self.blocks = false;
+        self
+    }
+
     /// Returns `statistic` of the rounds `0..count`, and its interval.
     ///
     /// # Panics
@@ -102,7 +109,7 @@ impl Bootstrap {
     ) -> [Interval; N] {
         assert!(count > 0, "an interval needs samples");
         let mut rng = Rng::with_seed(self.seed);
-        let block = block_len(count);
+        let block = if self.blocks { block_len(count) } else { 1 };
         let estimates = statistics(&(0..count).collect::<Vec<_>>());
         let mut drawn = Vec::with_capacity(count + block);
         let mut seen: [Vec<f64>; N] = std::array::from_fn(|_| Vec::with_capacity(self.resamples));

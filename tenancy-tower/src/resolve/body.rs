@@ -62,6 +62,7 @@ pin_project! {
 }
 
 impl<B> ResponseBody<B> {
+    #[inline]
     pub(super) fn scoped(body: B, context: Option<TenantContext>, grpc: bool) -> Self {
         Self { kind: Kind::Inner { body }, slot: context.map(ScopeSlot::new), ended: None, grpc }
     }

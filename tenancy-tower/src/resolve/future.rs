@@ -72,6 +72,7 @@ where
         Self { state: State::Running { call }, slot: None, after: None }
     }
 
+    #[inline]
     pub(super) fn running(call: S::Future, slot: ScopeSlot, after: Option<Arc<Config>>) -> Self {
         Self { state: State::Running { call }, slot: Some(slot), after }
     }
@@ -104,48 +105,62 @@ where
 {
     type Output = Result<Response<ResponseBody<ResB>>, S::Error>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let mut state = this.state;
-        loop {
-            match state.as_mut().project() {
-                StateProj::Running { .. } => {
-                    let answer = match this.slot {
-                        Some(slot) => ready!(slot.run(|| poll_call(state.as_mut(), cx))),
-                        None => ready!(poll_call(state, cx)),
-                    };
-                    let context = this.slot.take().map(ScopeSlot::into_context);
-                    return Poll::Ready(
-                        answer.map(|response| finish(response, context, this.after.as_deref())),
-                    );
-                }
-                StateProj::Refused { rejection, protocol } => {
-                    let response = rejection::respond(rejection, *protocol).map(ResponseBody::refusal);
-                    state.set(State::Done);
-                    return Poll::Ready(Ok(response));
-                }
-                StateProj::Resolving { answer, call } => {
-                    let answer = ready!(answer.as_mut().poll(cx));
-                    let Call { mut inner, config, request } = *call.take().expect(DONE);
-                    state.set(match answer {
-                        Ok(context) => {
-                            let (call, slot) = call_in_scope(&mut inner, &config, request, context);
-                            *this.slot = Some(slot);
-                            *this.after = config.cache.then_some(config);
-                            State::Running { call }
-                        }
-                        Err(rejection) => {
-                            State::refused(rejection, Protocol::of(request.version(), request.headers()))
-                        }
-                    });
-                }
-                StateProj::Done => panic!("{DONE}"),
+        let mut this = self.project();
+        if !matches!(*this.state, State::Running { .. }) {
+            match this.state.as_mut().advance(this.slot, this.after, cx) {
+                Poll::Ready(None) => {}
+                Poll::Ready(Some(refusal)) => return Poll::Ready(Ok(refusal.map(ResponseBody::refusal))),
+                Poll::Pending => return Poll::Pending,
             }
         }
+        let answer = match this.slot {
+            Some(slot) => ready!(slot.run(|| poll_call(this.state, cx))),
+            None => ready!(poll_call(this.state, cx)),
+        };
+        let context = this.slot.take().map(ScopeSlot::into_context);
+        Poll::Ready(answer.map(|response| finish(response, context, this.after.as_deref())))
+    }
+}
+
+impl<S, ReqB> State<S, S::Future, ReqB>
+where
+    S: Service<Request<ReqB>>,
+{
+    /// Goes on to the call, where the tenant was still to be found; or to the answer to a request that is refused.
+    fn advance(
+        mut self: Pin<&mut Self>,
+        slot: &mut Option<ScopeSlot>,
+        after: &mut Option<Arc<Config>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Response<Bytes>>> {
+        if let StateProj::Resolving { answer, call } = self.as_mut().project() {
+            let answer = ready!(answer.as_mut().poll(cx));
+            let Call { mut inner, config, request } = *call.take().expect(DONE);
+            match answer {
+                Ok(context) => {
+                    let (call, scope) = call_in_scope(&mut inner, &config, request, context);
+                    *slot = Some(scope);
+                    *after = config.cache.then_some(config);
+                    self.set(Self::Running { call });
+                    return Poll::Ready(None);
+                }
+                Err(rejection) => {
+                    let protocol = Protocol::of(request.version(), request.headers());
+                    self.set(Self::refused(rejection, protocol));
+                }
+            }
+        }
+        let StateProj::Refused { rejection, protocol } = self.as_mut().project() else { panic!("{DONE}") };
+        let response = rejection::respond(rejection, *protocol);
+        self.set(Self::Done);
+        Poll::Ready(Some(response))
     }
 }
 
 /// Polls the call, and drops it where it is done: in the scope, as it was polled.
+#[inline]
 fn poll_call<S, F: Future, ReqB>(
     mut state: Pin<&mut State<S, F, ReqB>>,
     cx: &mut Context<'_>,
@@ -160,6 +175,7 @@ fn poll_call<S, F: Future, ReqB>(
 
 const DONE: &str = "a future is not polled after it is done";
 
+#[inline]
 fn finish<B: Body>(
     mut response: Response<B>,
     context: Option<TenantContext>,

@@ -40,6 +40,7 @@ pub(super) struct Config {
 }
 
 impl Config {
+    #[inline]
     pub(super) fn is_public(&self, method: &Method, path: &str) -> bool {
         let is = |route: &(Option<Method>, Box<str>)| {
             *route.1 == *path && route.0.as_ref().is_none_or(|m| m == method)

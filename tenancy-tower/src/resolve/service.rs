@@ -56,6 +56,7 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, request: Request<ReqB>) -> Self::Future {
         let mut input = ResolveInput::new(&request, (self.config.peer)(request.extensions()));
         input.uri = (self.config.target)(request.extensions()).unwrap_or(input.uri);
@@ -81,12 +82,14 @@ where
 }
 
 impl<S, R> ResolveTenant<S, R> {
+    #[inline]
     fn after(&self) -> Option<Arc<Config>> {
         self.config.cache.then(|| Arc::clone(&self.config))
     }
 }
 
 /// Calls the inner service for the tenant: its synchronous part runs in the scope too.
+#[inline]
 pub(super) fn call_in_scope<S, ReqB>(
     inner: &mut S,
     config: &Config,
