@@ -11,6 +11,21 @@
 //! # }
 //! ```
 //!
+//! # Databases for tests
+//!
+//! `TestDatabase::create` gives a test a PostgreSQL database of its own; `TestDatabase::from_template` copies one that is
+//! migrated once per run. Two roles can log in: the owner, who migrates, and the application's, which owns nothing, may
+//! not truncate, reference or create, and is subject to row-level security. `require_app_role` refuses any other role for
+//! the code under test, since a superuser's or an owner's tests would pass for the wrong reason.
+//!
+//! All test processes of a run share one server, whichever runner starts them. It comes from a ladder: a URL, a
+//! container, or binaries of this machine, in this order or as `TENANCY_POSTGRES` says; `Ladder::from_env` lists the
+//! variables. It is gone a few seconds after its last user, also when that user was killed: a local server has a watchdog,
+//! a container watches its own connections, and what is left on a given server is swept by the next process.
+//!
+//! Sharing has limits. Roles belong to the whole server, and Redis keeps only keys apart by number, not channels or
+//! scripts: `TestRedis::dedicated` starts a server for one test. The servers need a Unix system.
+//!
 //! # Crate features
 //!
 //! - `servers` (default): test databases on real servers. Without it the crate builds in seconds, for the gate alone.
