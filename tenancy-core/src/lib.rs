@@ -33,6 +33,8 @@
 //! # Crate features
 //!
 //! - `jwt`: the module `jwt`, with the strategy that reads the tenant from verified tokens. Needs a C compiler, for AWS-LC.
+//! - `moka`: flushes one tenant out of a moka cache.
+//! - `object-store`: an object store confined to one tenant; `object-store-cloud`: signed URLs from it.
 //! - `redis`: values of tenants on Redis, shared generations; `redis-cluster`: the same on Redis Cluster.
 //! - `tracing`: logs every [`TenantContext::assertion`].
 
@@ -59,11 +61,16 @@ pub use error::{Error, ErrorKind};
 pub use host::{Domain, ForwardedHeader, ForwardedHost, HostError, RequestHost, TrustedProxies};
 pub use id::{TenantId, TenantIdRef, TenantKey, TenantSlug};
 pub use lineage::Ended;
+#[cfg(feature = "moka")]
+pub use name::MokaExt;
+#[cfg(feature = "object-store")]
+pub use name::TenantObjectStore;
 #[cfg(feature = "redis")]
 pub use name::{Found, Purge, PurgeStep, RedisGenerations, RedisNodes, TenantRedis, Vacant};
 pub use name::{
-    Generation, Generations, GlobalKey, KeyPart, KeyParts, LocalGenerations, Namespace, NamespacedKey,
-    PartWriter, PartsWriter, TenantCache, TenantCacheBuilder, TenantCacheStats,
+    Generation, Generations, GlobalKey, KeyPart, KeyParts, LocalGenerations, LockIds, Name, Namespace,
+    NamespacedKey, PartWriter, PartsWriter, TenantCache, TenantCacheBuilder, TenantCacheStats, TenantUrl,
+    TenantUrls,
 };
 pub use resolver::{
     Agreement, Membership, MembershipAnswer, Rejection, RejectionReason, Resolution, ResolveInput, Resolver,

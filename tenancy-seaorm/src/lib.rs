@@ -48,6 +48,7 @@
 //! `postgres`, `sqlite` and `mysql` turn on sea-orm's drivers of these names. `broken-on-purpose-for-tests-only` lets a
 //! test suite break the rewriter, to see that it would notice.
 
+pub mod catalog;
 mod connection;
 pub mod danger;
 mod error;

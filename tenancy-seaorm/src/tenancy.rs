@@ -1,5 +1,6 @@
 //! [`Tenancy`]: the one owner of the database connection.
 
+use std::fmt;
 use std::sync::Arc;
 
 use sea_orm::{DatabaseConnection, DatabaseConnectionType};
@@ -14,12 +15,19 @@ use crate::rewrite::Rewriter;
 /// The owner of a database connection, who hands out connections that see one tenant.
 ///
 /// The raw connection is moved in and does not come out again: whoever holds it bypasses everything.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Tenancy {
     db: DatabaseConnection,
     rewriter: Rewriter,
     /// What its capability, if one was made, points to.
     seal: Arc<()>,
+}
+
+/// The connection is left out: it knows the database's address.
+impl fmt::Debug for Tenancy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tenancy").field("dialect", &self.rewriter.dialect()).finish_non_exhaustive()
+    }
 }
 
 impl Tenancy {

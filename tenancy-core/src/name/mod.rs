@@ -3,30 +3,43 @@
 //! Two tenants never share a name, whatever the parts hold, and one tenant's names can be dropped without touching
 //! another's.
 
+#[cfg(feature = "object-store")]
+mod blob;
 mod cache;
 mod encode;
 mod generation;
+mod lock;
 #[cfg(test)]
 mod modelled;
+#[cfg(feature = "moka")]
+mod moka;
 mod part;
 #[cfg(feature = "redis")]
 mod redis;
+mod segment;
 mod sync;
+mod url;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
+#[cfg(feature = "object-store")]
+pub use blob::TenantObjectStore;
 pub use cache::{TenantCache, TenantCacheBuilder, TenantCacheStats};
 pub use generation::{Generation, Generations, LocalGenerations};
+pub use lock::{LockIds, Name};
 pub use part::{KeyPart, KeyParts, PartWriter, PartsWriter};
+pub use url::{TenantUrl, TenantUrls};
 
 use self::encode::{Head, Text, Writer};
+#[cfg(feature = "moka")]
+pub use self::moka::MokaExt;
 use self::part::with_id_bytes;
 #[cfg(feature = "redis")]
 pub use self::redis::{Found, Purge, PurgeStep, RedisGenerations, RedisNodes, TenantRedis, Vacant};
 #[cfg(feature = "redis")]
 use crate::Tenant;
-use crate::TenantContext;
+use crate::{TenantContext, TenantId};
 
 /// A name that belongs to one tenant: `tenant:{id}:{part}:{part}…`.
 ///
@@ -92,8 +105,12 @@ impl NamespacedKey {
     /// ```
     #[must_use]
     pub fn belongs_to(&self, context: &TenantContext) -> bool {
+        self.is_of(context.id())
+    }
+
+    fn is_of(&self, id: &TenantId) -> bool {
         let mut writer = Writer::new();
-        let (start, end) = with_id_bytes(context.id(), |id| writer.tenant(Head { id, ..Head::default() }));
+        let (start, end) = with_id_bytes(id, |id| writer.tenant(Head { id, ..Head::default() }));
         self.id_text() == &writer.as_str()[start..end]
     }
 

@@ -100,7 +100,7 @@ impl Clauses {
                 self.lock = true;
                 self.end_filter_and_having(i);
             }
-            Keyword::LOCK if toks.keyword(i + 1) == Some(Keyword::IN) => {
+            Keyword::LOCK if dialect == Dialect::MySql && toks.keyword(i + 1) == Some(Keyword::IN) => {
                 self.lock = true;
                 self.end_filter_and_having(i);
             }

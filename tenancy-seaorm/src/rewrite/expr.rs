@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     BinaryOperator as Op, CastKind, DataType, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArguments, UnaryOperator, Value, visit_expressions,
+    FunctionArguments, GroupByExpr, Query, SelectItem, SetExpr, UnaryOperator, Value, visit_expressions,
 };
 
 use super::clause::unclear;
@@ -109,6 +109,7 @@ fn safe(rules: &Rules, expr: &Expr) -> bool {
         Expr::InSubquery { expr, .. } => all(&[expr]),
         // What stands inside is checked as a query of its own.
         Expr::Exists { .. } => true,
+        Expr::Subquery(query) => one_row(query),
         Expr::Tuple(list) => list.iter().all(|item| !may_raise(rules, item)),
         Expr::BinaryOp { left, op, right } => operator_safe(rules.dialect, op) && all(&[left, right]),
         Expr::AnyOp { left, compare_op, right, .. } | Expr::AllOp { left, compare_op, right } => {
@@ -132,6 +133,21 @@ fn safe(rules: &Rules, expr: &Expr) -> bool {
         }
         _ => false,
     }
+}
+
+/// True if a query gives one row at most: a second one would be an error.
+fn one_row(query: &Query) -> bool {
+    let SetExpr::Select(select) = query.body.as_ref() else { return false };
+    let GroupByExpr::Expressions(groups, modifiers) = &select.group_by else { return false };
+    groups.is_empty()
+        && modifiers.is_empty()
+        && !select.projection.is_empty()
+        && select.projection.iter().all(|item| match item {
+            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
+                matches!(expr, Expr::Function(function) if function.over.is_none() && functions::aggregate(function))
+            }
+            _ => false,
+        })
 }
 
 fn args_safe(rules: &Rules, function: &Function) -> bool {

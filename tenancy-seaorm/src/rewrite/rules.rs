@@ -109,6 +109,10 @@ impl Rules {
             },
             Some(quote) => self.unquote(&ident.value, quote)?,
         };
+        // MySQL compares names by the letter cases of Unicode, where a foreign letter may equal one of ours.
+        if self.dialect == Dialect::MySql && !name.is_ascii() {
+            return Err(unclear("a name with letters beyond ASCII"));
+        }
         // PostgreSQL cuts names at 63 bytes, so that two different ones may become one.
         if name.is_empty() || name.len() > 63 { Err(unclear("a name that is too long")) } else { Ok(name) }
     }

@@ -82,6 +82,10 @@ impl<'a> Tokens<'a> {
         for TokenWithSpan { token, span } in raw {
             let start = cursor.at;
             cursor.advance(span.end)?;
+            // MySQL's tokenizer reads the code inside of `/*! … */`, whose tokens have no place of their own.
+            if start == cursor.at || (self.sql[start..].starts_with("/*!") && dialect == Sql::MySql) {
+                return Err(unparsable("a comment that the database runs"));
+            }
             if let Token::Whitespace(space) = &token {
                 check_comment(space, &self.sql[start..cursor.at], dialect)?;
                 continue;

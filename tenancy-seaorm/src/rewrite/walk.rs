@@ -6,8 +6,8 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Cte, Expr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectFlavor, SetExpr, Statement,
-    TableFactor, Visit, Visitor, With, visit_relations,
+    Cte, Expr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectFlavor, SetExpr, SetOperator,
+    SetQuantifier, Statement, TableFactor, Visit, Visitor, With, visit_relations,
 };
 use sqlparser::tokenizer::Span;
 
@@ -191,9 +191,7 @@ impl<'a> Walk<'a> {
         {
             return Err(unclear("a clause of another database"));
         }
-        if matches!(**body, SetExpr::Table(_)) {
-            return Err(unclear("TABLE"));
-        }
+        plain_body(body)?;
         let address = std::ptr::from_ref(query) as usize;
         if let Some(parent) = self.frames.last_mut()
             && let Some(i) = parent.ctes.iter().position(|cte| cte.query == address)
@@ -388,6 +386,24 @@ impl<'a> Walk<'a> {
 /// Whether a query has a limit, and a locking clause.
 pub(super) fn ends(query: &Query) -> (bool, bool) {
     (query.limit_clause.is_some() || query.fetch.is_some(), !query.locks.is_empty())
+}
+
+/// Refuses `TABLE t`, and set operations that other databases spell so.
+fn plain_body(body: &SetExpr) -> Result<(), Error> {
+    match body {
+        SetExpr::Table(_) => Err(unclear("TABLE")),
+        SetExpr::SetOperation { left, op, set_quantifier, right } => {
+            let known = matches!(op, SetOperator::Union | SetOperator::Except | SetOperator::Intersect);
+            let quantified =
+                matches!(set_quantifier, SetQuantifier::All | SetQuantifier::Distinct | SetQuantifier::None);
+            if !known || !quantified {
+                return Err(unclear("a set operation of another database"));
+            }
+            plain_body(left)?;
+            plain_body(right)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// True if `query` is an INSERT, UPDATE or DELETE: it runs once and whole, whatever reads from it.

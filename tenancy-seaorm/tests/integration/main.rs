@@ -1,5 +1,6 @@
 //! What the tenant's connection lets through, and what it keeps out, on real databases.
 
+mod catalog;
 mod corpus;
 mod crud;
 mod danger;

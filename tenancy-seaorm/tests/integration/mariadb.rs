@@ -136,7 +136,10 @@ async fn entities(server: &Server) {
     // The server runs what stands in such a comment.
     for hidden in [
         "SELECT 1 /*! UNION SELECT total FROM orders */",
+        "SELECT 1 /*!UNION SELECT total FROM orders*/",
+        "SELECT 1 /*!99999+ 1*/",
         "SELECT 1 /*M! + 1 */",
+        "UPDATE orders SET tenant_\u{130}d = 2",
         "SELECT @a := 1",
         "SELECT @@version",
     ] {

@@ -5,19 +5,50 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
 use shuttle::future::{block_on, yield_now};
 use shuttle::scheduler::{DfsScheduler, PctScheduler, RandomScheduler};
+use shuttle::sync::Mutex;
 use shuttle::{Runner, thread};
 
 use super::cached::{CachedCatalog, ManualClock};
 use crate::{Lookup, Tenant, TenantCatalog, TenantId, TenantKey, TenantStatus};
 
+fn schedules() -> usize {
+    std::env::var("TENANCY_SCHEDULES").map_or(150, |n| n.parse().expect("a number"))
+}
+
+/// Explores a scenario in which something changes while a load is under way. The scenario lets `Delay` steps pass before
+/// its change, and says whether the change met the load: a test in which they never meet shows nothing.
+fn explore_change(scenario: impl Fn(Delay) -> bool + Send + Sync + 'static) {
+    let met = Arc::new(AtomicUsize::new(0));
+    let scenario = Arc::new(scenario);
+    for steps in (0..=24).step_by(4) {
+        let (met, scenario) = (Arc::clone(&met), Arc::clone(&scenario));
+        explore_some(schedules() / 3, move || {
+            met.fetch_add(usize::from(scenario(Delay(steps))), Ordering::SeqCst);
+        });
+    }
+    assert!(met.load(Ordering::SeqCst) > 0, "the change and the load never met");
+}
+
+struct Delay(usize);
+
+impl Delay {
+    fn pass(self) {
+        let steps = shuttle::sync::atomic::AtomicUsize::new(0);
+        (0..self.0).for_each(|_| steps.store(0, Ordering::SeqCst));
+    }
+}
+
 fn explore(scenario: impl Fn() + Send + Sync + 'static) {
-    let schedules = std::env::var("TENANCY_SCHEDULES").map_or(150, |n| n.parse().expect("a number"));
+    explore_some(schedules(), scenario);
+}
+
+fn explore_some(schedules: usize, scenario: impl Fn() + Send + Sync + 'static) {
     let scenario = Arc::new(scenario);
     let run = || {
         let scenario = Arc::clone(&scenario);
@@ -34,6 +65,7 @@ struct Store(Arc<State>);
 
 #[derive(Debug, Default)]
 struct State {
+    /// A lock of the scheduler, so that it also chooses when a change happens.
     names: Mutex<HashMap<TenantKey<'static>, Arc<Tenant>>>,
     loads: AtomicUsize,
     under_way: AtomicUsize,
@@ -226,25 +258,27 @@ fn a_load_that_nobody_waits_for_ends() {
 
 #[test]
 fn dir_17_a_load_that_ends_after_an_invalidation_does_not_bring_the_old_record_back() {
-    explore(|| {
+    explore_change(|delay| {
         let store = Store::with(&[&tenant(1, 1)]);
         let cache = cached(&store);
         let reader = {
             let cache = cache.clone();
             thread::spawn(move || find(&cache, &slug("t1")).is_some())
         };
+        delay.pass();
         store.put(&tenant(1, 2));
         cache.invalidate(&id(1), 2);
         assert_eq!(version(&cache, &slug("t1")), 2);
         assert!(reader.join().unwrap());
         assert_eq!(version(&cache, &slug("t1")), 2);
         assert_eq!(version(&cache, &TenantKey::Id(id(1))), 2);
+        cache.stats().outdated > 0
     });
 }
 
 #[test]
 fn dir_17_the_same_holds_without_versions() {
-    explore(|| {
+    explore_change(|delay| {
         let active = tenant(1, 0);
         let store = Store::with(&[&active]);
         let cache = cached(&store);
@@ -252,6 +286,7 @@ fn dir_17_the_same_holds_without_versions() {
             let cache = cache.clone();
             thread::spawn(move || find(&cache, &slug("t1")).is_some())
         };
+        delay.pass();
         let suspended = active.to_builder().with_version(0).with_status(TenantStatus::Suspended);
         store.put(&suspended.build().unwrap());
         cache.forget(&TenantKey::Id(id(1)));
@@ -260,6 +295,7 @@ fn dir_17_the_same_holds_without_versions() {
         }
         assert!(reader.join().unwrap());
         assert_eq!(find(&cache, &slug("t1")).unwrap().status(), TenantStatus::Suspended);
+        cache.stats().outdated > 0
     });
 }
 
@@ -289,7 +325,7 @@ fn dir_09_events_out_of_order_do_not_revive_an_older_record() {
 
 #[test]
 fn dir_02_a_moved_domain_is_the_new_owners_once_that_was_announced() {
-    explore(|| {
+    explore_change(|delay| {
         let store = Store::with(&[&with_domain(1, 1, &["shop.example.org"]), &with_domain(2, 1, &[])]);
         let cache = cached(&store);
         let key = host("shop.example.org");
@@ -297,6 +333,7 @@ fn dir_02_a_moved_domain_is_the_new_owners_once_that_was_announced() {
             let (cache, key) = (cache.clone(), key.clone());
             thread::spawn(move || find(&cache, &key).is_some())
         };
+        delay.pass();
         {
             let (a, b) = (with_domain(1, 2, &[]), with_domain(2, 3, &["shop.example.org"]));
             let mut names = store.0.names.lock().unwrap();
@@ -310,40 +347,44 @@ fn dir_02_a_moved_domain_is_the_new_owners_once_that_was_announced() {
         assert_eq!(find(&cache, &key).unwrap().id(), &id(2));
         assert!(reader.join().unwrap());
         assert_eq!(find(&cache, &key).unwrap().id(), &id(2));
+        cache.stats().outdated > 0
     });
 }
 
 #[test]
 fn dir_04_a_new_tenant_is_found_once_it_was_announced_whatever_was_asked_before() {
-    explore(|| {
+    explore_change(|delay| {
         let store = Store::default();
         let cache = cached(&store);
-        let reader = {
+        let asked_in_vain = {
             let cache = cache.clone();
-            thread::spawn(move || drop(find(&cache, &slug("t1"))))
+            thread::spawn(move || find(&cache, &slug("t1")).is_none())
         };
+        delay.pass();
         store.put(&tenant(1, 1));
         cache.invalidate(&id(1), 1);
         assert_eq!(version(&cache, &slug("t1")), 1);
-        reader.join().unwrap();
         assert_eq!(version(&cache, &slug("t1")), 1);
+        asked_in_vain.join().unwrap() && store.loads() > 1
     });
 }
 
 #[test]
 fn a_flush_leaves_nothing_of_what_was_under_way() {
-    explore(|| {
+    explore_change(|delay| {
         let store = Store::with(&[&tenant(1, 1)]);
         let cache = cached(&store);
         let reader = {
             let cache = cache.clone();
             thread::spawn(move || find(&cache, &slug("t1")).is_some())
         };
+        delay.pass();
         store.put(&tenant(1, 2));
         cache.flush();
         assert_eq!(version(&cache, &slug("t1")), 2);
         assert!(reader.join().unwrap());
         assert_eq!(version(&cache, &slug("t1")), 2);
+        cache.stats().outdated > 0
     });
 }
 

@@ -17,6 +17,29 @@ async fn dir_01_an_announced_suspension_counts_at_once_for_look_ups_and_for_hold
 }
 
 #[tokio::test]
+async fn dir_02_who_waits_and_reads_the_answer_late_does_not_get_what_was_invalidated_meanwhile() {
+    let bench = bench(|cache| cache);
+    let (first, late) = (bench.cache.find(&slug("acme")), bench.cache.find(&slug("acme")));
+    assert_eq!(first.wait().await.unwrap().unwrap().version(), 1);
+    bench.store.put(acme().with_version(2).with_status(TenantStatus::Suspended));
+    bench.cache.invalidate(&id(1), 2);
+    assert_eq!(late.wait().await.unwrap().unwrap().version(), 2);
+}
+
+#[tokio::test]
+async fn dir_09_a_replica_that_lags_does_not_replace_what_is_held() {
+    let bench = bench(|cache| cache);
+    let shop = || "shop.example.org".parse().unwrap();
+    bench.store.put(acme().with_version(2).with_domain(shop()));
+    bench.found(&slug("acme")).await;
+    // Asked by another name, the store answers from an earlier moment.
+    bench.store.put(acme().with_version(1).with_domain(shop()));
+    assert!(bench.find(&host("shop.example.org")).await.is_err());
+    assert_eq!(bench.found(&slug("acme")).await.version(), 2);
+    assert_eq!(bench.cache.stats().outdated, 3);
+}
+
+#[tokio::test]
 async fn an_announcement_of_what_is_held_already_changes_nothing() {
     let bench = bench(|cache| cache);
     let held = bench.found(&slug("acme")).await;

@@ -1,9 +1,15 @@
 //! Names, through the public interface.
 
+#[cfg(feature = "object-store")]
+mod blob;
 mod cache;
 mod golden;
+mod lock;
+#[cfg(feature = "moka")]
+mod moka;
 #[cfg(feature = "redis-cluster")]
 mod redis;
+mod url;
 
 use tenancy_core::{Tenant, TenantContext, TenantId};
 
