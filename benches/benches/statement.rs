@@ -17,6 +17,8 @@ use sea_orm::{
 use tenancy_core::{Tenant, TenantContext, TenantId};
 use tenancy_seaorm::{Dialect, Policy, Rewriter, Tenancy, TenantConnection, TenantValue};
 
+// sea-orm's derive needs `pub` where nobody can see it.
+#[allow(unreachable_pub)]
 mod item {
     use sea_orm::entity::prelude::*;
 
@@ -44,6 +46,7 @@ mod item {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+#[allow(unreachable_pub)]
 mod category {
     use sea_orm::entity::prelude::*;
 

@@ -1,6 +1,6 @@
 //! The way around: access to more than one tenant's rows. Nothing outside of this module offers it.
 //!
-//! It takes a [`Capability`], which only whoever makes the [`Tenancy`](crate::Tenancy) can hand out, and a reason. Each
+//! It takes a [`Capability`], which only whoever makes the [`Tenancy`] can hand out, and a reason. Each
 //! use emits an audit event: a `tracing` event at level `WARN` with the target `tenancy::audit`.
 
 use std::collections::HashSet;
