@@ -19,8 +19,7 @@ fn resident_bytes() -> Option<usize> {
 async fn dir_05_a_flood_of_unknown_names_takes_bounded_memory_and_bounded_loads() {
     // The full run takes longer, by the test's clock, than a tenant lives by default.
     let day = Duration::from_secs(24 * 60 * 60);
-    let bench =
-        bench(|cache| cache.with_absent_capacity(4096).with_unknown_loads(1000, 100).with_ttl(day));
+    let bench = bench(|cache| cache.with_absent_capacity(4096).with_unknown_loads(1000, 100).with_ttl(day));
     bench.found(&slug("acme")).await;
     let (before, loads_before) = (resident_bytes(), bench.store.loads());
     let (mut refused, mut unknown) = (0, 0);
