@@ -95,6 +95,7 @@ impl GroupRun {
             self.paired = other.paired;
             self.benches.iter_mut().for_each(|bench| bench.rounds.clear());
         }
+        let order: Vec<String> = other.benches.iter().map(|bench| bench.name.clone()).collect();
         for mut bench in other.benches {
             if keep {
                 bench.rounds.clear();
@@ -103,6 +104,11 @@ impl GroupRun {
                 Some(known) => known.merge(bench),
                 None => self.benches.push(bench),
             }
+        }
+        if !keep {
+            // The first bench is the baseline, as whoever measured the rounds had it: counts come in any order.
+            let place = |bench: &BenchRun| order.iter().position(|name| *name == bench.name);
+            self.benches.sort_by_key(|bench| place(bench).unwrap_or(usize::MAX));
         }
     }
 

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tenancy_testkit::gate::{Budgets, ErrorKind, History, Machine, Moment, Report, Run, judge};
+use tenancy_testkit::gate::{
+    BenchRun, Budgets, ErrorKind, GroupRun, History, Machine, Moment, Report, Run, judge,
+};
 
 use crate::support::paired;
 
@@ -87,6 +89,27 @@ fn pairs_are_not_replaced_by_what_was_measured_one_after_the_other() {
     let again = paired(&[("left", vec![5.0, 6.0]), ("right", vec![5.0, 6.0])]);
     run.merge(again.clone());
     assert_eq!(run.groups, again.groups);
+}
+
+#[test]
+fn counts_that_come_first_do_not_choose_the_baseline() {
+    let counted = |name: &str| BenchRun {
+        name: name.to_owned(),
+        counts: [("instructions".to_owned(), 7.0)].into(),
+        ..BenchRun::default()
+    };
+    let group = GroupRun {
+        name: "group".to_owned(),
+        paired: false,
+        benches: vec![counted("added"), counted("bare")],
+    };
+    let mut run = Run { groups: vec![group], ..Run::default() };
+    run.merge(paired(&[("bare", vec![1.0]), ("added", vec![2.0])]));
+    assert_eq!(run.groups[0].benches[0].name, "bare");
+    assert_eq!(run.groups[0].benches[0].counts.len(), 1);
+    run.groups[0].benches.swap(0, 1);
+    run.merge(paired(&[("bare", vec![1.0]), ("added", vec![2.0])]));
+    assert_eq!(run.groups[0].benches[0].name, "bare");
 }
 
 #[test]

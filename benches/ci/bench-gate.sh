@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# The benchmark gate without a hosted CI. `bench-gate.sh REVISION` also compares with that revision.
+# Exits with 0 within the budgets, and with something else over one of them or where it could not measure.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+if [ $# -gt 0 ]; then
+  cargo xtask bench-gate --base "$1"
+else
+  cargo xtask bench-gate
+fi
