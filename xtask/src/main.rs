@@ -88,13 +88,15 @@ fn main() -> ExitCode {
             STEPS.iter().for_each(|step| println!("{:<10} {}", step.name, step.about));
             ExitCode::SUCCESS
         }
-        Command::BenchGate { base } => match base.map_or_else(bench_gate::check, |base| bench_gate::against(Some(&base))) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(reason) => {
-                eprintln!("xtask: {reason}");
-                ExitCode::FAILURE
+        Command::BenchGate { base } => {
+            match base.map_or_else(bench_gate::check, |base| bench_gate::against(Some(&base))) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(reason) => {
+                    eprintln!("xtask: {reason}");
+                    ExitCode::FAILURE
+                }
             }
-        },
+        }
         Command::Test { skip } => {
             step::run_all(STEPS, |step| !skip.iter().any(|name| name == step.name), &skip)
         }
