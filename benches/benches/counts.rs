@@ -34,10 +34,20 @@ fn main() -> ExitCode {
     }
 }
 
-/// Counts what each call of the single-threaded groups takes from the allocator.
+/// The groups that run on one thread, or the beginnings of their names.
+const COUNTED: &[&str] = &[
+    "resolve/layer",
+    "resolve/agreement",
+    "names/",
+    "statement/by-id",
+    "statement/join",
+    "statement/in-list",
+    "statement/handle",
+];
+
+/// Counts what each call takes from the allocator.
 fn allocations(suite: &Suite) -> Vec<GroupRun> {
-    let counted = ["resolve/layer", "resolve/agreement"];
-    let groups = suite.groups(move |name| counted.contains(&name));
+    let groups = suite.groups(|name| COUNTED.iter().any(|counted| name.starts_with(counted)));
     groups
         .map(|mut group| {
             let names: Vec<String> = group.names().map(str::to_owned).collect();

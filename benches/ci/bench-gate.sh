@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The benchmark gate without a hosted CI. `bench-gate.sh REVISION` also compares with that revision.
-# Exits with 0 within the budgets, and with something else over one of them or where it could not measure.
+# Exits with 0 within the budgets, with 1 over one of them, and with 2 where it could not measure.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

@@ -77,9 +77,20 @@ impl Requests {
     /// Panics if either is 0.
     #[must_use]
     pub fn new(distinct: usize, tenants: usize) -> Self {
+        Self::authorized(distinct, tenants, |_| "Basic YWxhZGRpbjpvcGVuc2VzYW1l".to_owned())
+    }
+
+    /// Returns such requests, each authorized by what `authorization` returns for the tenant's number.
+    ///
+    /// # Panics
+    ///
+    /// Panics if either number is 0, or if `authorization` returns what is no header's value.
+    #[must_use]
+    pub fn authorized(distinct: usize, tenants: usize, authorization: impl Fn(usize) -> String) -> Self {
         // A stride that shares no factor with the number visits all places, and far ones one after the other.
         let id = |turn: usize| turn * 7_919 % tenants + 1;
-        Self { heads: (0..distinct).map(|turn| head(id(turn))).collect(), at: 0 }
+        let heads = (0..distinct).map(id).map(|id| head(id, &authorization(id)));
+        Self { heads: heads.collect(), at: 0 }
     }
 
     /// Returns the next request, put together as a server does it: a map with room for the lines that were read.
@@ -100,14 +111,14 @@ impl Requests {
 /// A target, and the lines below it.
 type Head = (Uri, [(HeaderName, HeaderValue); 5]);
 
-fn head(id: usize) -> Head {
+fn head(id: usize, authorization: &str) -> Head {
     let uri = format!("/t/{}/orders?page=2", slug(id)).parse().expect("it is a target");
     let text = |text: &str| HeaderValue::from_str(text).expect("it is a header's value");
     let lines = [
         (HOST, text(&host(id))),
         (USER_AGENT, text("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")),
         (ACCEPT, text("application/json")),
-        (AUTHORIZATION, text("Basic YWxhZGRpbjpvcGVuc2VzYW1l")),
+        (AUTHORIZATION, text(authorization)),
         (HeaderName::from_static("x-tenant-id"), text(&id.to_string())),
     ];
     (uri, lines)

@@ -4,14 +4,21 @@
 //! distributions and history, by a counting allocator, and by callgrind.
 
 pub mod fixture;
+pub mod names;
 pub mod resolve;
+pub mod service;
+#[cfg(feature = "statements")]
+pub mod statement;
 
 use criterion::Criterion;
 use tenancy_testkit::gate::Suite;
 
-/// Returns everything that is measured.
+/// Returns everything that is measured; statements only with the feature `statements`.
 pub fn suite() -> Suite {
-    resolve::suite()
+    let suite = resolve::suite().with_suite(service::suite()).with_suite(names::suite());
+    #[cfg(feature = "statements")]
+    let suite = suite.with_suite(statement::suite());
+    suite
 }
 
 /// Lets criterion measure `suite`, with the names that the gate uses.

@@ -23,7 +23,7 @@ static RESOLVER: LazyLock<Resolver> = LazyLock::new(|| {
         let tenant = Tenant::builder(TenantId::integer(id).unwrap(), slug.parse().unwrap())
             .with_status(status)
             .with_domain(to.clone())
-            .with_domain_state(domain(&format!("{slug}.old")), DomainState::Moved { to, until: None });
+            .with_domain_state(domain(&format!("{slug}.old")), DomainState::moved(to, None));
         catalog.insert(tenant.build().unwrap()).unwrap();
     }
     let base = [domain("x.io")];

@@ -47,6 +47,7 @@ mod host;
 mod id;
 mod lineage;
 mod name;
+mod octets;
 mod resolver;
 mod scope;
 mod strategy;
@@ -83,4 +84,4 @@ pub use strategy::{
     CookieStrategy, DomainStrategy, HeaderStrategy, NamedBy, PathStrategy, QueryStrategy, RequestHead,
     Signal, SignalError, SignalKind, Strategy, SubdomainStrategy, TenantPath, Trust,
 };
-pub use tenant::{DomainState, Placement, Tenant, TenantBuilder, TenantDomain, TenantStatus};
+pub use tenant::{DomainState, MovedDomain, Placement, Tenant, TenantBuilder, TenantDomain, TenantStatus};

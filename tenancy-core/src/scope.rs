@@ -117,6 +117,14 @@ impl ScopeSlot {
         let _lent = Lent::new(&mut self.0);
         f()
     }
+
+    /// Runs `f` in the scope of the tenant, as [`ScopeSlot::run`] does, and hands it `argument`: a large one, such as a
+    /// request, is then not copied into a closure first.
+    #[inline]
+    pub fn run_with<A, T>(&mut self, argument: A, f: impl FnOnce(A) -> T) -> T {
+        let _lent = Lent::new(&mut self.0);
+        f(argument)
+    }
 }
 
 /// Runs `f` in nobody's scope: for work that one tenant's request happens to drive for everybody (CORE-15).
@@ -150,7 +158,7 @@ impl Drop for Lent<'_> {
 /// no tenant, rather than aborting the process.
 #[inline]
 fn swap(slot: &mut Option<TenantContext>) {
-    let _ = CURRENT.try_with(|current| current.swap(Cell::from_mut(slot)));
+    let _ = CURRENT.try_with(|current| *slot = current.replace(slot.take()));
 }
 
 pin_project! {

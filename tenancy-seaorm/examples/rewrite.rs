@@ -73,8 +73,8 @@ fn rewriter(tables: Tables) -> Result<Rewriter, Box<dyn Error>> {
         Some(other) => return Err(format!("unknown dialect {other}").into()),
     };
     let leaky = match tables.leaky_predicates.as_deref() {
-        None | Some("refuse") => LeakyPredicates::Refuse,
-        Some("fence") => LeakyPredicates::Fence,
+        None | Some("fence") => LeakyPredicates::Fence,
+        Some("refuse") => LeakyPredicates::Refuse,
         Some("second_wall") => LeakyPredicates::SecondWall,
         Some(other) => return Err(format!("unknown leaky_predicates {other}").into()),
     };

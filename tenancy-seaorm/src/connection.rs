@@ -6,56 +6,98 @@ use std::pin::Pin;
 
 use async_trait::async_trait;
 use sea_orm::{
-    AccessMode, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult,
-    IsolationLevel, QueryResult, Statement, StatementBuilder, StreamTrait, TransactionError,
-    TransactionOptions, TransactionSession, TransactionTrait,
+    AccessMode, ConnectionTrait, DbBackend, DbErr, ExecResult, IsolationLevel, QueryResult, Statement,
+    StatementBuilder, StreamTrait, TransactionError, TransactionOptions, TransactionSession,
+    TransactionTrait,
 };
+use tenancy_core::TenantContext;
 
-use tenancy_core::{Placement, TenantContext};
-
+use crate::conduit::{Conduit, Link, Rows, Unit};
 use crate::error::{Error, ErrorKind};
 use crate::rewrite::Rewriter;
+use crate::schema::SchemaName;
 use crate::scrub::scrub;
 use crate::stream::TenantStream;
 use crate::value::TenantValue;
 
 /// A sea-orm connection whose every statement is limited to one tenant, or refused.
 ///
-/// It goes where `&DatabaseConnection` or `&DatabaseTransaction` went: `C` is a pool, a transaction or a savepoint.
+/// It goes where `&DatabaseConnection` or `&DatabaseTransaction` went, wherever the tenant's rows are: in shared
+/// tables, in a schema or in a database of its own. Behind it is a pool, one pinned connection, or a transaction.
 #[derive(Clone)]
-pub struct TenantConnection<C = DatabaseConnection> {
+pub struct TenantConnection<C = Link> {
     inner: C,
     context: TenantContext,
     rewriter: Rewriter,
+    /// What unqualified names of the tenant's tables are qualified with.
+    schema: Option<SchemaName>,
+    /// Whether the tenant's rows are where `inner` reaches.
+    placed: bool,
 }
 
 /// A transaction, or a savepoint in one, that sees one tenant.
-pub type TenantTransaction = TenantConnection<DatabaseTransaction>;
+pub type TenantTransaction = TenantConnection<Unit>;
+
+/// A [`TenantConnection`] whose statements all run on one connection, which was told the tenant once.
+///
+/// Dropped, the connection waits for the tenant's next session, if it is known to be clean; see
+/// [`Tenancy::session`](crate::Tenancy::session).
+pub type TenantSession = TenantConnection;
 
 impl<C> TenantConnection<C> {
     pub(crate) fn new(inner: C, context: TenantContext, rewriter: Rewriter) -> Self {
-        Self { inner, context, rewriter }
+        Self { inner, context, rewriter, schema: None, placed: true }
     }
 
-    fn scope(&self, statement: Statement) -> Result<Statement, DbErr> {
+    #[must_use]
+    pub(crate) fn within_schema(mut self, schema: SchemaName) -> Self {
+        self.schema = Some(schema);
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn misplaced(mut self) -> Self {
+        self.placed = false;
+        self
+    }
+
+    #[cfg(feature = "postgres")]
+    pub(crate) fn inner(&self) -> &C {
+        &self.inner
+    }
+
+    fn scope(&self, mut statement: Statement) -> Result<Statement, DbErr> {
+        self.serves()?;
+        let values = &mut statement.values.get_or_insert_with(|| sea_orm::Values(Vec::new())).0;
+        let tenant = TenantValue::of(&self.context);
+        self.rewriter.rewrite_in(&mut statement.sql, values, &tenant, self.schema.as_ref())?;
+        Ok(statement)
+    }
+
+    /// Nothing runs for a tenant that is not active, or whose rows are elsewhere.
+    fn serves(&self) -> Result<(), Error> {
         if !self.context.is_still_active() {
-            return Err(Error::new(
-                ErrorKind::Inactive,
-                "the tenant",
-                "it is not active, and nothing may run for it",
-            )
-            .into());
+            return Err(inactive());
         }
-        if !matches!(self.context.placement(), Placement::Row) {
-            let hint = "its rows are not in these shared tables; use the connection of its placement";
-            return Err(Error::new(ErrorKind::Policy, "the tenant's placement", hint).into());
+        if !self.placed {
+            return Err(crate::tenancy::elsewhere());
         }
-        Ok(self.rewriter.rewrite(statement, &TenantValue::of(&self.context))?)
+        Ok(())
     }
 
     fn within<T>(&self, inner: T) -> TenantConnection<T> {
-        TenantConnection { inner, context: self.context.clone(), rewriter: self.rewriter.clone() }
+        TenantConnection {
+            inner,
+            context: self.context.clone(),
+            rewriter: self.rewriter.clone(),
+            schema: self.schema.clone(),
+            placed: self.placed,
+        }
     }
+}
+
+pub(crate) fn inactive() -> Error {
+    Error::new(ErrorKind::Inactive, "the tenant", "it is not active, and nothing may run for it")
 }
 
 impl<C> fmt::Debug for TenantConnection<C> {
@@ -65,42 +107,42 @@ impl<C> fmt::Debug for TenantConnection<C> {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait> ConnectionTrait for TenantConnection<C> {
+impl<C: Conduit> ConnectionTrait for TenantConnection<C> {
     fn get_database_backend(&self) -> DbBackend {
-        self.inner.get_database_backend()
+        self.inner.backend()
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.inner.execute_raw(self.scope(statement)?).await.map_err(scrub)
+        self.inner.execute(self.scope(statement)?).await.map_err(scrub)
     }
 
     async fn execute<S: StatementBuilder>(&self, statement: &S) -> Result<ExecResult, DbErr> {
-        let statement = self.get_database_backend().build(statement);
-        self.inner.execute_raw(self.scope(statement)?).await.map_err(scrub)
+        let statement = self.inner.backend().build(statement);
+        self.inner.execute(self.scope(statement)?).await.map_err(scrub)
     }
 
     /// Runs one statement. It is prepared, because a tenant can only be bound to a prepared statement.
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        let statement = Statement::from_string(self.get_database_backend(), sql);
-        self.inner.execute_raw(self.scope(statement)?).await.map_err(scrub)
+        let statement = Statement::from_string(self.inner.backend(), sql);
+        self.inner.execute(self.scope(statement)?).await.map_err(scrub)
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.inner.query_one_raw(self.scope(statement)?).await.map_err(scrub)
+        self.inner.query_one(self.scope(statement)?).await.map_err(scrub)
     }
 
     async fn query_one<S: StatementBuilder>(&self, statement: &S) -> Result<Option<QueryResult>, DbErr> {
-        let statement = self.get_database_backend().build(statement);
-        self.inner.query_one_raw(self.scope(statement)?).await.map_err(scrub)
+        let statement = self.inner.backend().build(statement);
+        self.inner.query_one(self.scope(statement)?).await.map_err(scrub)
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.inner.query_all_raw(self.scope(statement)?).await.map_err(scrub)
+        self.inner.query_all(self.scope(statement)?).await.map_err(scrub)
     }
 
     async fn query_all<S: StatementBuilder>(&self, statement: &S) -> Result<Vec<QueryResult>, DbErr> {
-        let statement = self.get_database_backend().build(statement);
-        self.inner.query_all_raw(self.scope(statement)?).await.map_err(scrub)
+        let statement = self.inner.backend().build(statement);
+        self.inner.query_all(self.scope(statement)?).await.map_err(scrub)
     }
 
     fn support_returning(&self) -> bool {
@@ -108,18 +150,18 @@ impl<C: ConnectionTrait> ConnectionTrait for TenantConnection<C> {
     }
 
     fn is_mock_connection(&self) -> bool {
-        self.inner.is_mock_connection()
+        self.inner.is_mock()
     }
 }
 
-impl<C: StreamTrait> StreamTrait for TenantConnection<C> {
+impl<C: Conduit> StreamTrait for TenantConnection<C> {
     type Stream<'a>
-        = TenantStream<C::Stream<'a>>
+        = TenantStream<Rows<'a>>
     where
         Self: 'a;
 
     fn get_database_backend(&self) -> DbBackend {
-        self.inner.get_database_backend()
+        self.inner.backend()
     }
 
     fn stream_raw<'a>(
@@ -128,21 +170,19 @@ impl<C: StreamTrait> StreamTrait for TenantConnection<C> {
     ) -> Pin<Box<dyn Future<Output = Result<Self::Stream<'a>, DbErr>> + 'a + Send>> {
         Box::pin(async move {
             let statement = self.scope(statement)?;
-            Ok(TenantStream::new(self.inner.stream_raw(statement).await.map_err(scrub)?))
+            Ok(TenantStream::new(self.inner.rows(statement).await.map_err(scrub)?))
         })
     }
 }
 
 #[async_trait]
-impl<C> TransactionTrait for TenantConnection<C>
-where
-    C: TransactionTrait,
-    C::Transaction: Sync,
-{
-    type Transaction = TenantConnection<C::Transaction>;
+impl<C: Conduit> TransactionTrait for TenantConnection<C> {
+    type Transaction = TenantTransaction;
 
+    /// Begins a transaction. PostgreSQL is told the tenant in the same message: row-level security, where it is in
+    /// force, is the second wall of every transaction without another round trip.
     async fn begin(&self) -> Result<Self::Transaction, DbErr> {
-        Ok(self.within(self.inner.begin().await.map_err(scrub)?))
+        self.begin_with_options(TransactionOptions::default()).await
     }
 
     async fn begin_with_config(
@@ -150,11 +190,13 @@ where
         isolation_level: Option<IsolationLevel>,
         access_mode: Option<AccessMode>,
     ) -> Result<Self::Transaction, DbErr> {
-        Ok(self.within(self.inner.begin_with_config(isolation_level, access_mode).await.map_err(scrub)?))
+        let options = TransactionOptions { isolation_level, access_mode, ..TransactionOptions::default() };
+        self.begin_with_options(options).await
     }
 
     async fn begin_with_options(&self, options: TransactionOptions) -> Result<Self::Transaction, DbErr> {
-        Ok(self.within(self.inner.begin_with_options(options).await.map_err(scrub)?))
+        self.serves()?;
+        Ok(self.within(self.inner.begin(options).await.map_err(scrub)?))
     }
 
     async fn transaction<F, T, E>(&self, callback: F) -> Result<T, TransactionError<E>>
@@ -188,11 +230,7 @@ where
     }
 }
 
-impl<C> TenantConnection<C>
-where
-    C: TransactionTrait,
-    C::Transaction: Sync,
-{
+impl<C: Conduit> TenantConnection<C> {
     /// Runs `callback` in a transaction, which is committed if it returns `Ok` and rolled back otherwise.
     ///
     /// # Errors
@@ -200,7 +238,7 @@ where
     /// Returns the callback's error, or that of the transaction itself.
     pub async fn transaction_async<F, T, E>(&self, callback: F) -> Result<T, TransactionError<E>>
     where
-        F: for<'c> AsyncFnOnce(&'c TenantConnection<C::Transaction>) -> Result<T, E> + Send,
+        F: for<'c> AsyncFnOnce(&'c TenantTransaction) -> Result<T, E> + Send,
         T: Send,
         E: fmt::Display + fmt::Debug + Send,
     {
@@ -221,7 +259,7 @@ where
         access_mode: Option<AccessMode>,
     ) -> Result<T, TransactionError<E>>
     where
-        F: for<'c> AsyncFnOnce(&'c TenantConnection<C::Transaction>) -> Result<T, E> + Send,
+        F: for<'c> AsyncFnOnce(&'c TenantTransaction) -> Result<T, E> + Send,
         T: Send,
         E: fmt::Display + fmt::Debug + Send,
     {
@@ -250,7 +288,7 @@ where
 }
 
 #[async_trait]
-impl<C: TransactionSession + Send> TransactionSession for TenantConnection<C> {
+impl TransactionSession for TenantTransaction {
     async fn commit(self) -> Result<(), DbErr> {
         self.inner.commit().await.map_err(scrub)
     }

@@ -56,10 +56,20 @@ pub enum ErrorKind {
     Inactive,
     /// Unscoped access was asked for without the right to it.
     Unscoped,
+    /// The tenant's rows are not where this connection reaches: its schema, shard or database is unknown.
+    Placement,
+    /// A connection that is in no state to serve, such as one whose last operation was interrupted.
+    Connection,
     /// A database error; its values have been removed.
     Database,
     /// An operation over many tenants ran out of time.
     TimedOut,
+    /// A database that the service's configuration does not name.
+    UnknownDatabase,
+    /// A database that could not be connected to.
+    Unavailable,
+    /// No connection was free in time, or too many requests wait for one.
+    Exhausted,
 }
 
 impl ErrorKind {
@@ -81,8 +91,13 @@ impl ErrorKind {
             Self::Policy => "policy",
             Self::Inactive => "inactive",
             Self::Unscoped => "unscoped",
+            Self::Placement => "placement",
+            Self::Connection => "connection",
             Self::Database => "database",
             Self::TimedOut => "timed_out",
+            Self::UnknownDatabase => "unknown_database",
+            Self::Unavailable => "unavailable",
+            Self::Exhausted => "exhausted",
         }
     }
 }

@@ -40,7 +40,7 @@
 //!
 //! Functions, triggers, cascades and foreign keys run inside the database and see all rows. Functions are therefore
 //! on an allow-list, and row-level security is the second wall for the rest. A predicate that may raise an error is
-//! refused unless [`LeakyPredicates`] says otherwise: its error would tell about rows of other tenants. `THREATS.md`
+//! fenced, unless [`LeakyPredicates`] says otherwise: its error would tell about rows of other tenants. `THREATS.md`
 //! beside this crate lists each case, and the server settings that are relied on.
 //!
 //! # Crate features
@@ -49,22 +49,39 @@
 //! test suite break the rewriter, to see that it would notice.
 
 pub mod catalog;
+mod conduit;
 mod connection;
 pub mod danger;
+mod entity;
 mod error;
 mod mutant;
+mod placements;
 mod policy;
+mod pools;
 mod rewrite;
+pub mod rls;
+pub mod schema;
 mod scrub;
+#[cfg(feature = "postgres")]
+pub mod session;
 mod stream;
 mod tenancy;
 mod value;
+#[cfg(feature = "postgres")]
+mod wire;
 
-pub use connection::{TenantConnection, TenantTransaction};
+pub use conduit::{Conduit, Link, Rows, Unit};
+pub use connection::{TenantConnection, TenantSession, TenantTransaction};
+pub use entity::{Ownership, TenantTable};
 pub use error::{Error, ErrorKind};
 #[cfg(feature = "broken-on-purpose-for-tests-only")]
 pub use mutant::Mutant;
-pub use policy::{Dialect, LeakyPredicates, Policy, PolicyBuilder};
+pub use placements::Placements;
+pub use policy::{DeclaredTable, Dialect, LeakyPredicates, Policy, PolicyBuilder};
+pub use pools::{
+    Closing, DatabaseSource, OptionsFuture, PoolRegistry, PoolRegistryBuilder, PoolStats, PooledDatabase,
+    Role, Target, TargetKind,
+};
 pub use rewrite::{Explanation, Note, Param, Rewriter};
 pub use scrub::DatabaseFault;
 pub use stream::TenantStream;

@@ -21,11 +21,14 @@ pub enum Mutant {
     Returning,
     /// An upsert's conflict target and action are left as they are.
     UpsertTarget,
+    /// `LeakyPredicates::SecondWall` is believed where there is no second wall. Not one of [`Mutant::ALL`], which are
+    /// bugs that show without such a policy.
+    AssumedWall,
 }
 
 #[cfg(feature = "broken-on-purpose-for-tests-only")]
 impl Mutant {
-    /// Every mutant, in the order of their declaration.
+    /// Every bug of the rewriter that shows under every policy, in the order of their declaration.
     pub const ALL: [Self; 8] = [
         Self::NoFilter,
         Self::JoinSide,

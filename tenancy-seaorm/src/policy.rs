@@ -46,12 +46,14 @@ impl Dialect {
 #[non_exhaustive]
 pub enum LeakyPredicates {
     /// Refuse the statement.
-    #[default]
     Refuse,
-    /// Evaluate such a predicate under `CASE WHEN <tenant filter> THEN … END`, which fixes the order.
+    /// Evaluate such a predicate under `CASE WHEN <tenant filter> THEN … END`, which fixes the order. The default.
     ///
     /// The cost is one more comparison for each row that reaches the predicate, and that no index can serve the fenced
-    /// predicate itself. Predicates beside it keep their indexes.
+    /// predicate itself. Predicates beside it keep their indexes. Nested queries that the predicate could be pushed
+    /// into, or that a raising column could be pulled out of, get an `OFFSET 0`: they are planned by themselves, so
+    /// that other predicates do not reach their indexes either. DESIGN.md has figures.
+    #[default]
     Fence,
     /// Let them through: row-level security is in force on every owned table and orders them itself.
     SecondWall,
@@ -106,6 +108,29 @@ pub struct PolicyBuilder {
 }
 
 impl Policy {
+    /// Returns the tables that are declared, in the order of their declarations.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tenancy_seaorm::Policy;
+    ///
+    /// let policy = Policy::builder().owned_table("sales.orders").global_table("countries").build()?;
+    /// let tables: Vec<_> = policy.tables().map(|table| (table.schema, table.name, table.tenant_column)).collect();
+    /// assert_eq!(tables, [(Some("sales"), "orders", Some("tenant_id")), (None, "countries", None)]);
+    /// # Ok::<(), tenancy_seaorm::Error>(())
+    /// ```
+    pub fn tables(&self) -> impl Iterator<Item = DeclaredTable<'_>> {
+        self.tables.iter().map(|table| DeclaredTable {
+            schema: table.schema.as_deref(),
+            name: &table.name,
+            tenant_column: match &table.rule {
+                Rule::Owned { column } => Some(column),
+                Rule::Global { .. } => None,
+            },
+        })
+    }
+
     /// Starts an empty policy, whose tenant column is `tenant_id`.
     pub fn builder() -> PolicyBuilder {
         PolicyBuilder {
@@ -114,7 +139,7 @@ impl Policy {
             policy: Policy {
                 tables: Vec::new(),
                 functions: HashSet::new(),
-                leaky: LeakyPredicates::Refuse,
+                leaky: LeakyPredicates::default(),
                 tenant_leads_unique_keys: false,
                 cache_bytes: 4 << 20,
                 #[cfg(feature = "broken-on-purpose-for-tests-only")]
@@ -122,6 +147,18 @@ impl Policy {
             },
         }
     }
+}
+
+/// One table of a [`Policy`], as [`Policy::tables`] tells of it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct DeclaredTable<'a> {
+    /// The schema, if the declaration names one.
+    pub schema: Option<&'a str>,
+    /// The table's name.
+    pub name: &'a str,
+    /// The column that says whose a row is; `None` for a global table.
+    pub tenant_column: Option<&'a str>,
 }
 
 impl PolicyBuilder {

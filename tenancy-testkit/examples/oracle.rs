@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use tenancy_seaorm::LeakyPredicates;
 use tenancy_testkit::Error;
 use tenancy_testkit::oracle::{Interceptor, Oracle, Report, RowSecurity};
 
@@ -36,7 +37,7 @@ struct Args {
     /// After so many minutes the run stops, and reports how far it came.
     #[arg(long)]
     minutes: Option<u64>,
-    /// Leaves what the default policy refuses for its leaky predicates refused, instead of fencing it.
+    /// Refuses predicates that may fail on other tenants' rows, instead of fencing them.
     #[arg(long)]
     no_fence: bool,
     /// Tests row-level security alone instead.
@@ -50,7 +51,8 @@ struct Args {
 #[tokio::main]
 async fn main() -> Result<ExitCode, Error> {
     let args = Args::parse();
-    let interceptor = if args.no_fence { Interceptor::new().without_fence() } else { Interceptor::new() };
+    let leaky = if args.no_fence { LeakyPredicates::Refuse } else { LeakyPredicates::Fence };
+    let interceptor = Interceptor::new().with_policy(move |policy| policy.leaky_predicates(leaky));
     let oracle =
         if args.row_security { Oracle::new(RowSecurity::default()) } else { Oracle::new(interceptor) };
     let oracle = oracle

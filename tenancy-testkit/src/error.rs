@@ -30,6 +30,12 @@ pub enum ErrorKind {
     PowerfulRole,
     /// The files that the test processes of one run share could not be read or written.
     State,
+    /// The service under test did not start, or one of the hooks of its description failed.
+    Start,
+    /// The access matrix is not the one that was checked in.
+    Matrix,
+    /// The search cannot vouch for what it did not find: a planted leak was not seen, or an operation was never exercised.
+    Void,
 }
 
 /// Why one rung of the ladder gave no server.
@@ -79,6 +85,11 @@ impl Error {
 
     pub(crate) fn configuration(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Configuration, message)
+    }
+
+    #[cfg(feature = "check")]
+    pub(crate) fn start(doing: impl Into<String>, source: impl Into<Source>) -> Self {
+        Self::new(ErrorKind::Start, doing).with_source(source)
     }
 
     pub(crate) fn server(doing: impl Into<String>, source: impl Into<Source>) -> Self {

@@ -29,26 +29,54 @@
 //! # Crate features
 //!
 //! - `servers` (default): test databases on real servers. Without it the crate builds in seconds, for the gate alone.
+//! - `faults`: a wire proxy that holds, cuts and resets what PostgreSQL and its clients say, futures that are dropped at
+//!   each point, and what they leave behind; see the `proxy` and `cancel` modules.
+//! - `check`: the search for leaks in a service; see the `check` module.
 //! - `gate`: the benchmark gate. `gate-cli`: its program, `tenancy-gate`.
 //! - `oracle`: a differential test of anything that scopes statements to a tenant; see the `oracle` module.
 //! - `seaorm`: the rewriter of `tenancy-seaorm` under that test.
+//! - `doctor`: examines a live PostgreSQL; see the `doctor` module. `doctor-cli`: its program, `tenancy-doctor`.
+//! - `report`: what a search found, as JSON, JUnit and a page; see the `report` module.
+//! - `pgbouncer`: a PgBouncer before a test's database.
 //! - `redis`: a Redis for each test, beside `servers`.
 
+#[cfg(feature = "faults")]
+pub mod cancel;
+#[cfg(feature = "check")]
+pub mod check;
+#[cfg(feature = "doctor")]
+pub mod doctor;
 #[cfg(feature = "servers")]
 mod error;
+#[cfg(feature = "report")]
+mod finding;
 #[cfg(feature = "gate")]
 pub mod gate;
 #[cfg(feature = "oracle")]
 pub mod oracle;
+#[cfg(feature = "pgbouncer")]
+mod pgbouncer;
 #[cfg(feature = "servers")]
 mod postgres;
+#[cfg(feature = "faults")]
+pub mod proxy;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "report")]
+pub mod report;
 #[cfg(feature = "servers")]
 mod server;
+#[cfg(feature = "report")]
+mod shown;
 
+#[cfg(feature = "check")]
+pub use check::{check_isolation, replay};
 #[cfg(feature = "servers")]
 pub use error::{Error, ErrorKind, RungFailure};
+#[cfg(feature = "pgbouncer")]
+pub use pgbouncer::{PoolMode, TestPgBouncer};
+#[cfg(feature = "faults")]
+pub use postgres::Stop;
 #[cfg(feature = "servers")]
 pub use postgres::{PostgresServer, RolePower, TestDatabase, require_app_role, role_powers};
 #[cfg(feature = "redis")]

@@ -68,6 +68,11 @@ const STEPS: &[Step] = &[
     },
     Step { name: "smoke", about: "each example checks itself", run: smoke::run },
     Step { name: "bench", about: "each benchmark runs once", run: bench::run },
+    Step {
+        name: "bench-gate",
+        about: "performance within the budgets of benches/budgets.toml",
+        run: bench_gate::check,
+    },
     Step { name: "deny", about: "licences, duplicates, sources, advisories", run: deny::check },
 ];
 
@@ -88,15 +93,13 @@ fn main() -> ExitCode {
             STEPS.iter().for_each(|step| println!("{:<10} {}", step.name, step.about));
             ExitCode::SUCCESS
         }
-        Command::BenchGate { base } => {
-            match base.map_or_else(bench_gate::check, |base| bench_gate::against(Some(&base))) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(reason) => {
-                    eprintln!("xtask: {reason}");
-                    ExitCode::FAILURE
-                }
+        Command::BenchGate { base } => match bench_gate::against(base.as_deref()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(no) => {
+                eprintln!("xtask: {no}");
+                ExitCode::from(no.code())
             }
-        }
+        },
         Command::Test { skip } => {
             step::run_all(STEPS, |step| !skip.iter().any(|name| name == step.name), &skip)
         }

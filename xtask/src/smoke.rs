@@ -8,6 +8,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("axum-domains", &["--check"]),
     ("hyper-plain", &["--check"]),
     ("tonic-tenants", &["--check"]),
+    ("axum-schema-per-tenant", &["--check"]),
+    ("hybrid-placement", &["--check"]),
 ];
 
 /// Runs every example, and the quickstart on every kind of PostgreSQL that this machine has.

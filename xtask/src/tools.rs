@@ -1,9 +1,10 @@
 //! What the tests need beside Rust, and where it comes from.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::step::{Outcome, run};
+use crate::step::{Outcome, cargo, run};
 
 /// A program, the folders beside `PATH` in which distributions keep it, and the Debian package that holds it.
 struct Tool {
@@ -20,8 +21,15 @@ const TOOLS: &[Tool] = &[
     Tool { program: "cc", folders: &[], package: "gcc" },
 ];
 
-/// Installs the missing programs with Debian's packages, as root; says in one line what to install where it cannot.
+/// Brings the missing programs.
 pub(crate) fn install() -> Outcome {
+    bring_servers()?;
+    bring_counters();
+    Ok(())
+}
+
+/// Installs the missing programs with Debian's packages, as root; says in one line what to install where it cannot.
+fn bring_servers() -> Outcome {
     let missing: Vec<&str> = TOOLS.iter().filter(|tool| !tool.is_there()).map(|tool| tool.package).collect();
     if missing.is_empty() {
         println!("everything is there");
@@ -60,10 +68,50 @@ impl Tool {
     }
 }
 
-/// Looks for `program` on `PATH`.
+/// Where tools of cargo go that this workspace brings itself: nobody's own are replaced.
+const OWN: &str = "target/tools";
+
+/// Brings what counts instructions. Without it that is not done, which is said where it would be.
+fn bring_counters() {
+    if find("valgrind").is_none() && find("apt-get").is_some() && is_root() {
+        println!("installing valgrind");
+        drop(
+            apt(&["update"]).and_then(|()| apt(&["install", "--yes", "--no-install-recommends", "valgrind"])),
+        );
+    }
+    if find("valgrind").is_some()
+        && find("gungraun-runner").is_none()
+        && let Some(version) = locked("gungraun")
+    {
+        println!("installing gungraun-runner {version}");
+        let install = ["install", "--quiet", "--locked", "gungraun-runner", "--version", &version];
+        drop(cargo(&[&install[..], &["--root", OWN]].concat()));
+    }
+    for program in ["valgrind", "gungraun-runner"] {
+        if find(program).is_none() {
+            println!("{program} is not there: instructions will NOT be counted");
+        }
+    }
+}
+
+/// Returns the version of `package` in the lock file. A runner works with the library of its own version alone.
+fn locked(package: &str) -> Option<String> {
+    let lock = std::fs::read_to_string("Cargo.lock").ok()?;
+    let rest = lock.split_once(&format!("name = \"{package}\"\nversion = \""))?.1;
+    rest.split_once('"').map(|(version, _)| version.to_owned())
+}
+
+/// Returns `PATH`, with the tools of this workspace behind it.
+pub(crate) fn path() -> OsString {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let own = std::env::current_dir().map(|here| here.join(OWN).join("bin"));
+    let folders = std::env::split_paths(&path).chain(own.ok());
+    std::env::join_paths(folders).unwrap_or(path)
+}
+
+/// Looks for `program` on `PATH`, and among the tools of this workspace.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+    std::env::split_paths(&path()).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
 /// Looks for `program` in `folder`, and in the `bin` of each version below it.

@@ -5,6 +5,7 @@ mod calls;
 mod catalog;
 mod contention;
 mod layers;
+mod token;
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
@@ -32,6 +33,7 @@ pub fn suite() -> Suite {
     Suite::new()
         .with_group("resolve/layer", |group| layers::side_by_side(group, TENANTS))
         .with_group("resolve/agreement", layers::agreement)
+        .with_group("resolve/token", token::beside_header)
         .with_group("resolve/catalog-size", catalog::sizes)
         .with_group("resolve/catalog-update", catalog::updates)
         .with_group("resolve/contention", contention::hot_tenant)

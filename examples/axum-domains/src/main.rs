@@ -28,7 +28,7 @@ fn catalog(base: &Domain) -> Result<MemoryCatalog, tenancy_core::Error> {
     let catalog = MemoryCatalog::builder().with_base_domains([base.clone()]).build();
     let shop = Domain::new("shop.acme.example")?;
     let next_year = SystemTime::now() + Duration::from_secs(365 * 24 * 3600);
-    let moved = |until| DomainState::Moved { to: shop.clone(), until: Some(until) };
+    let moved = |until| DomainState::moved(shop.clone(), Some(until));
     let acme = Tenant::builder(TenantId::integer(1)?, "acme".parse()?)
         .with_name("Acme Corporation")
         .with_domain(shop.clone())

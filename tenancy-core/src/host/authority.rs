@@ -6,12 +6,26 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 
 use super::Domain;
+use crate::octets::{others, seek};
 
 /// Where a request is addressed to: a name in canonical form, or an IP address, which never names a tenant.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Host<'r> {
-    Name(Cow<'r, str>),
-    Address(IpAddr),
+    Name(HostName<'r>),
+    /// Behind a pointer, so that a name is moved in few words.
+    Address(Box<IpAddr>),
+}
+
+/// A host name in canonical form. Kept as bytes, which most requests only compare: of all bytes of a name it is known
+/// that they are ASCII.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct HostName<'r>(Cow<'r, [u8]>);
+
+impl HostName<'_> {
+    #[inline]
+    pub(crate) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("a host name is ASCII")
+    }
 }
 
 /// The text is no `host[:port]`.
@@ -26,31 +40,41 @@ pub(crate) struct Authority<'r> {
 }
 
 impl<'r> Authority<'r> {
-    /// Reads `host[:port]`. User info, lists, blanks, percent encoding, an empty port and bytes above 0x7F are
-    /// malformed: what a lenient parser drops, an attacker can use to make two parsers disagree.
-    #[inline]
+    /// Reads `host[:port]`, as [`Host::parse`] does.
+    pub(crate) fn parse(bytes: &'r [u8]) -> Result<Self, Malformed> {
+        let host = Host::parse(bytes)?;
+        let after_name = bytes.iter().rposition(|byte| *byte == b']').map_or(bytes, |end| &bytes[end..]);
+        let digits = after_name.split(|byte| *byte == b':').nth(1);
+        Ok(Self { host, port: digits.map(parse_port).transpose()? })
+    }
+}
+
+impl<'r> Host<'r> {
+    /// Reads the host of `host[:port]`. User info, lists, blanks, percent encoding, an empty port and bytes above 0x7F
+    /// are malformed: what a lenient parser drops, an attacker can use to make two parsers disagree.
+    #[inline(always)]
     pub(crate) fn parse(bytes: &'r [u8]) -> Result<Self, Malformed> {
         if bytes.first() == Some(&b'[') {
             return Self::parse_ipv6(bytes);
         }
         let (shape, stop) = scan(bytes)?;
-        let port = match &bytes[stop..] {
-            [] => None,
-            [_colon, digits @ ..] => Some(parse_port(digits)?),
-        };
-        Ok(Self { host: shape.canonical(bytes)?, port })
+        if stop < bytes.len() {
+            parse_port(&bytes[stop + 1..])?;
+        }
+        shape.canonical(bytes)
     }
 
-    fn parse_ipv6(bytes: &'r [u8]) -> Result<Self, Malformed> {
+    #[cold]
+    fn parse_ipv6(bytes: &[u8]) -> Result<Self, Malformed> {
         let end = bytes.iter().position(|byte| *byte == b']').ok_or(Malformed)?;
         let address = std::str::from_utf8(&bytes[1..end]).map_err(|_| Malformed)?;
         let address: Ipv6Addr = address.parse().map_err(|_| Malformed)?;
-        let port = match &bytes[end + 1..] {
-            [] => None,
-            [b':', digits @ ..] => Some(parse_port(digits)?),
+        match &bytes[end + 1..] {
+            [] => {}
+            [b':', digits @ ..] => drop(parse_port(digits)?),
             _ => return Err(Malformed),
-        };
-        Ok(Self { host: Host::Address(address.into()), port })
+        }
+        Ok(Self::Address(Box::new(address.into())))
     }
 }
 
@@ -81,69 +105,53 @@ pub(crate) fn canonical_name(bytes: &[u8]) -> Result<Host<'_>, Malformed> {
 }
 
 impl Shape {
-    #[inline]
+    #[inline(always)]
     fn canonical<'r>(&self, bytes: &'r [u8]) -> Result<Host<'r>, Malformed> {
-        let name = std::str::from_utf8(&bytes[..self.end]).map_err(|_| Malformed)?;
+        let name = &bytes[..self.end];
         // "Ends in a number" (WHATWG URL, section 3.5): every such name is an IPv4 address or an error.
         if is_numeric(&name[self.last_label..]) {
-            let address = name.parse::<Ipv4Addr>().map_err(|_| Malformed)?;
-            return Ok(Host::Address(address.into()));
+            return parse_ipv4(name);
         }
-        let name = if self.upper { Cow::Owned(name.to_ascii_lowercase()) } else { Cow::Borrowed(name) };
-        if self.hyphens && name.split('.').any(|label| label.starts_with("xn--")) {
-            check_punycode(&name)?;
+        if self.upper || self.hyphens {
+            return self.fold(name);
+        }
+        Ok(Host::Name(HostName(Cow::Borrowed(name))))
+    }
+
+    /// What few names need: letters brought to lower case, punycode looked at.
+    #[cold]
+    fn fold<'r>(&self, name: &'r [u8]) -> Result<Host<'r>, Malformed> {
+        let name = HostName(if self.upper { name.to_ascii_lowercase().into() } else { name.into() });
+        if self.hyphens && name.as_str().split('.').any(|label| label.starts_with("xn--")) {
+            check_punycode(name.as_str())?;
         }
         Ok(Host::Name(name))
     }
 }
 
-/// What a byte is in `host[:port]`.
-#[derive(Clone, Copy, PartialEq)]
-enum Class {
-    LowerOrDigit,
-    Upper,
-    Hyphen,
-    Dot,
-    Colon,
-    Other,
+#[cold]
+fn parse_ipv4<'r>(name: &[u8]) -> Result<Host<'r>, Malformed> {
+    let name = std::str::from_utf8(name).map_err(|_| Malformed)?;
+    let address = name.parse::<Ipv4Addr>().map_err(|_| Malformed)?;
+    Ok(Host::Address(Box::new(address.into())))
 }
-
-static CLASSES: [Class; 256] = {
-    let mut classes = [Class::Other; 256];
-    let mut byte = 0;
-    while byte < classes.len() {
-        classes[byte] = match byte as u8 {
-            b'a'..=b'z' | b'0'..=b'9' => Class::LowerOrDigit,
-            b'A'..=b'Z' => Class::Upper,
-            b'-' => Class::Hyphen,
-            b'.' => Class::Dot,
-            b':' => Class::Colon,
-            _ => Class::Other,
-        };
-        byte += 1;
-    }
-    classes
-};
 
 /// Reads a name up to a colon or the end, and returns where it stopped. Every request pays for this loop: it passes
 /// over what most bytes are, and looks closer at the others alone.
-#[inline]
+#[inline(always)]
 fn scan(bytes: &[u8]) -> Result<(Shape, usize), Malformed> {
     let mut shape = Shape::default();
     let (mut at, mut label) = (0, 0);
-    let class = |at| bytes.get(at).map(|byte: &u8| CLASSES[usize::from(*byte)]);
     loop {
-        while class(at) == Some(Class::LowerOrDigit) {
-            at += 1;
-        }
-        match class(at) {
-            None | Some(Class::Colon) => break,
-            Some(Class::Upper) => shape.upper = true,
-            Some(Class::Hyphen) if at > label => shape.hyphens |= bytes[at - 1] == b'-',
-            Some(Class::Dot) if is_whole_label(&bytes[label..at]) => {
+        at = seek(bytes, at, others);
+        match bytes.get(at) {
+            None | Some(b':') => break,
+            Some(b'.') if is_whole_label(bytes, label, at) => {
                 shape.last_label = label;
                 label = at + 1;
             }
+            Some(b'-') if at > label => shape.hyphens |= bytes[at - 1] == b'-',
+            Some(b'A'..=b'Z') => shape.upper = true,
             _ => return Err(Malformed),
         }
         at += 1;
@@ -151,7 +159,7 @@ fn scan(bytes: &[u8]) -> Result<(Shape, usize), Malformed> {
     let has_trailing_dot = label == at && at > 0;
     if has_trailing_dot {
         shape.end = at - 1;
-    } else if is_whole_label(&bytes[label..at]) {
+    } else if is_whole_label(bytes, label, at) {
         (shape.last_label, shape.end) = (label, at);
     } else {
         return Err(Malformed);
@@ -161,13 +169,12 @@ fn scan(bytes: &[u8]) -> Result<(Shape, usize), Malformed> {
 
 /// Whether what the bytes of a label do not say by themselves is right: 1 to 63 of them, and no hyphen at the end.
 #[inline]
-fn is_whole_label(label: &[u8]) -> bool {
-    label.len() <= 63 && label.last().is_some_and(|last| *last != b'-')
+fn is_whole_label(bytes: &[u8], from: usize, to: usize) -> bool {
+    (1..=63).contains(&(to - from)) && bytes[to - 1] != b'-'
 }
 
 #[inline]
-fn is_numeric(label: &str) -> bool {
-    let digits = label.as_bytes();
+fn is_numeric(digits: &[u8]) -> bool {
     // Both forms begin with a digit, which most labels do not.
     if !digits.first().is_some_and(u8::is_ascii_digit) {
         return false;
@@ -229,7 +236,7 @@ mod tests {
     fn in_one_pass(text: &str) -> Option<(Option<String>, Option<u16>)> {
         let authority = Authority::parse(text.as_bytes()).ok()?;
         let name = match authority.host {
-            Host::Name(name) => Some(name.into_owned()),
+            Host::Name(name) => Some(name.as_str().to_owned()),
             Host::Address(_) => None,
         };
         Some((name, authority.port))
@@ -264,7 +271,7 @@ mod tests {
         for byte in 0..=u8::MAX {
             let text = [b'a', byte, b'b'];
             let allowed = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
-            assert_eq!(Authority::parse(&text).is_ok(), allowed, "{byte:#04x}");
+            assert_eq!(Host::parse(&text).is_ok(), allowed, "{byte:#04x}");
         }
     }
 }

@@ -54,7 +54,7 @@ impl Domain {
             .to_ascii(text.as_bytes(), AsciiDenyList::STD3, Hyphens::CheckFirstLast, DnsLength::Verify)
             .map_err(|_| Error::new(ErrorKind::InvalidDomain, "a domain is a host name"))?;
         match canonical_name(ascii.as_bytes()) {
-            Ok(Host::Name(name)) => Ok(Self(SmolStr::new(name))),
+            Ok(Host::Name(name)) => Ok(Self(SmolStr::new(name.as_str()))),
             Ok(Host::Address(_)) => Err(Error::new(ErrorKind::InvalidDomain, "an IP address is no domain")),
             Err(_) => Err(Error::new(ErrorKind::InvalidDomain, "a domain is a host name")),
         }

@@ -52,7 +52,6 @@ impl<'r> RequestHost<'r> {
     /// # Errors
     ///
     /// Returns [`HostError`] for everything but one host, said once or the same each time.
-    #[inline]
     pub fn read(
         version: Version,
         uri: &'r Uri,
@@ -60,12 +59,53 @@ impl<'r> RequestHost<'r> {
         peer: Option<IpAddr>,
         forwarded: Option<&ForwardedHost>,
     ) -> Result<Self, HostError> {
-        let direct = read_direct(version, uri, headers)?;
-        match forwarded.and_then(|rule| rule.read(headers, peer)) {
-            Some(Ok(authority)) => Ok(Self(Some(authority.host))),
-            Some(Err(_)) => Err(HostError::Forwarded),
-            None => Ok(Self(direct)),
+        let mut host = Self::NONE;
+        host.read_into(version, uri, headers, peer, forwarded)?;
+        Ok(host)
+    }
+
+    pub(crate) const NONE: Self = Self(None);
+
+    /// As [`RequestHost::read`], in place, and as a part of whoever calls it: every request passes here.
+    #[inline(always)]
+    pub(crate) fn read_into(
+        &mut self,
+        version: Version,
+        uri: &'r Uri,
+        headers: &'r HeaderMap,
+        peer: Option<IpAddr>,
+        forwarded: Option<&ForwardedHost>,
+    ) -> Result<(), HostError> {
+        let line = host_line(headers)?;
+        if let Some(target) = uri.authority() {
+            self.0 = read_target(target.as_str(), line)?;
+        } else if let Some(line) = line {
+            let Ok(host) = Host::parse(line.as_bytes()) else { return Err(HostError::Malformed) };
+            // `host` alone must not win where `:authority` is the rule (TWR-03).
+            if version >= Version::HTTP_2 {
+                return Err(HostError::Missing);
+            }
+            self.0 = Some(host);
         }
+        match forwarded {
+            Some(rule) => self.read_forwarded(rule, headers, peer),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes what the proxy's header says instead, where `rule` believes it.
+    fn read_forwarded(
+        &mut self,
+        rule: &ForwardedHost,
+        headers: &'r HeaderMap,
+        peer: Option<IpAddr>,
+    ) -> Result<(), HostError> {
+        match rule.read(headers, peer) {
+            Some(Ok(authority)) => self.0 = Some(authority.host),
+            Some(Err(_)) => return Err(HostError::Forwarded),
+            None => {}
+        }
+        Ok(())
     }
 
     /// Returns the host name in canonical form, or `None` for an IP address, or where the request names no host.
@@ -73,7 +113,7 @@ impl<'r> RequestHost<'r> {
     #[inline]
     pub fn name(&self) -> Option<&str> {
         match &self.0 {
-            Some(Host::Name(name)) => Some(name),
+            Some(Host::Name(name)) => Some(name.as_str()),
             _ => None,
         }
     }
@@ -90,7 +130,6 @@ impl<'r> RequestHost<'r> {
 pub(crate) struct Repeated;
 
 /// Returns the only line of a header, if there is one.
-#[inline]
 pub(crate) fn single<'r>(
     headers: &'r HeaderMap,
     name: &HeaderName,
@@ -104,22 +143,21 @@ pub(crate) fn single<'r>(
     if lines.next().is_some() { Err(Repeated) } else { Ok(line) }
 }
 
+/// Returns the one `Host`, if there is one. It is the first line of most requests (RFC 9110, section 7.2), and then
+/// need not be searched for.
 #[inline]
-fn read_direct<'r>(
-    version: Version,
-    uri: &'r Uri,
-    headers: &'r HeaderMap,
-) -> Result<Option<Host<'r>>, HostError> {
-    let line = single(headers, &HOST).map_err(|Repeated| HostError::Repeated)?;
+fn host_line(headers: &HeaderMap) -> Result<Option<&HeaderValue>, HostError> {
+    match headers.iter().next() {
+        Some((name, line)) if *name == HOST && headers.len() == headers.keys_len() => Ok(Some(line)),
+        _ => single(headers, &HOST).map_err(|Repeated| HostError::Repeated),
+    }
+}
+
+/// Reads the host from an authority in the request's target, with which a header must agree.
+fn read_target<'r>(target: &'r str, line: Option<&'r HeaderValue>) -> Result<Option<Host<'r>>, HostError> {
     let parse = |bytes| Authority::parse(bytes).map_err(|_| HostError::Malformed);
-    let Some(target) = uri.authority() else {
-        let Some(line) = line else { return Ok(None) };
-        let header = parse(line.as_bytes())?;
-        // `host` alone must not win where `:authority` is the rule (TWR-03).
-        return if version >= Version::HTTP_2 { Err(HostError::Missing) } else { Ok(Some(header.host)) };
-    };
     let header = line.map(|line| parse(line.as_bytes())).transpose()?;
-    let target = parse(target.as_str().as_bytes())?;
+    let target = parse(target.as_bytes())?;
     match header {
         Some(header) if !agree(&target, &header) => Err(HostError::Mismatch),
         _ => Ok(Some(target.host)),

@@ -27,6 +27,14 @@ pub enum Agreement {
 #[derive(Debug, Default)]
 pub(super) struct Signals<'r>(ArrayVec<Signal<'r>, MOST_SIGNALS>);
 
+impl<'r> From<Signal<'r>> for Signals<'r> {
+    fn from(signal: Signal<'r>) -> Self {
+        let mut signals = Self::default();
+        signals.push(signal);
+        signals
+    }
+}
+
 impl<'r> Signals<'r> {
     #[inline]
     pub(super) fn push(&mut self, signal: Signal<'r>) {

@@ -87,6 +87,12 @@ pub(super) struct Policy {
 }
 
 impl Policy {
+    /// Returns whether `tenant` is served to everybody who names it.
+    #[inline]
+    pub(super) fn asks_nothing_of(&self, tenant: &Tenant) -> bool {
+        tenant.status().is_active() && self.membership.is_none()
+    }
+
     #[inline]
     pub(super) fn decide(
         &self,
@@ -158,12 +164,13 @@ fn check_domain(tenant: &Tenant, state: &DomainState, uri: &Uri) -> Result<(), R
     match state {
         DomainState::Verified => Ok(()),
         DomainState::Pending => Err(RejectionReason::UnknownTenant.into()),
-        DomainState::Moved { to, until } => {
-            let over = until.is_some_and(|until| until <= SystemTime::now());
+        DomainState::Moved(moved) => {
+            let over = moved.until.is_some_and(|until| until <= SystemTime::now());
             if over || !tenant.status().is_active() {
                 return Err(RejectionReason::UnknownTenant.into());
             }
-            Err(moved_uri(to, uri).map_or_else(|| RejectionReason::UnknownTenant.into(), Rejection::redirect))
+            Err(moved_uri(&moved.to, uri)
+                .map_or_else(|| RejectionReason::UnknownTenant.into(), Rejection::redirect))
         }
     }
 }

@@ -3,7 +3,7 @@
 use http::HeaderName;
 use http::header::COOKIE;
 
-use super::{NamedBy, RequestHead, Signal, SignalError, SignalKind, Strategy, Trust, parse_key};
+use super::{NamedBy, RequestHead, Signal, SignalError, SignalKind, Strategy, Trust, parse_key_bytes};
 
 /// Reads the tenant from a cookie.
 ///
@@ -47,7 +47,7 @@ impl Strategy for CookieStrategy {
         if values.next().is_some() {
             return Err(SignalError::Repeated(SignalKind::Cookie));
         }
-        let key = parse_key(SignalKind::Cookie, self.named_by, value)?;
+        let key = parse_key_bytes(SignalKind::Cookie, self.named_by, value)?;
         Ok(Some(Signal { kind: SignalKind::Cookie, key, trust: Trust::Weak }))
     }
 

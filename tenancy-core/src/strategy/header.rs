@@ -2,7 +2,7 @@
 
 use http::HeaderName;
 
-use super::{NamedBy, RequestHead, Signal, SignalError, SignalKind, Strategy, Trust, parse_key};
+use super::{NamedBy, RequestHead, Signal, SignalError, SignalKind, Strategy, Trust, parse_key_bytes};
 use crate::TrustedProxies;
 use crate::host::{Repeated, single};
 
@@ -84,7 +84,7 @@ impl Strategy for HeaderStrategy {
                 _ => Ok(None),
             };
         };
-        let key = parse_key(SignalKind::Header, self.named_by, line.as_bytes())?;
+        let key = parse_key_bytes(SignalKind::Header, self.named_by, line.as_bytes())?;
         let trusted = head.peer.is_some_and(|peer| self.trusted.contains(peer));
         let trust = if trusted { Trust::Strong } else { Trust::Weak };
         Ok(Some(Signal { kind: SignalKind::Header, key, trust }))

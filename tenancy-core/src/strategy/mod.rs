@@ -225,10 +225,23 @@ impl NamedBy {
     }
 }
 
+/// Reads the text of a signal, which must be exactly one name.
+fn parse_key(kind: SignalKind, named_by: NamedBy, text: &str) -> Result<TenantKey<'static>, SignalError> {
+    named_by.parse(text).map_err(|_| SignalError::Malformed(kind))
+}
+
 /// Reads the bytes of a signal, which must be exactly one name.
-fn parse_key(kind: SignalKind, named_by: NamedBy, bytes: &[u8]) -> Result<TenantKey<'static>, SignalError> {
-    std::str::from_utf8(bytes)
-        .ok()
-        .and_then(|text| named_by.parse(text).ok())
-        .ok_or(SignalError::Malformed(kind))
+#[inline]
+fn parse_key_bytes(
+    kind: SignalKind,
+    named_by: NamedBy,
+    bytes: &[u8],
+) -> Result<TenantKey<'static>, SignalError> {
+    match TenantId::from_short_integer(bytes) {
+        Some(id) if named_by == NamedBy::Id => Ok(TenantKey::Id(id)),
+        _ => {
+            let text = std::str::from_utf8(bytes).map_err(|_| SignalError::Malformed(kind))?;
+            parse_key(kind, named_by, text)
+        }
+    }
 }

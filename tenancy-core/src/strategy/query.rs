@@ -40,7 +40,7 @@ impl Strategy for QueryStrategy {
         if values.next().is_some() {
             return Err(SignalError::Repeated(SignalKind::Query));
         }
-        let key = parse_key(SignalKind::Query, self.named_by, value.as_bytes())?;
+        let key = parse_key(SignalKind::Query, self.named_by, value)?;
         Ok(Some(Signal { kind: SignalKind::Query, key, trust: Trust::Weak }))
     }
 }

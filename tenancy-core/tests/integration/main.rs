@@ -6,9 +6,7 @@ mod ended;
 #[cfg(feature = "jwt")]
 mod jwt;
 mod names;
+mod one_strategy;
 mod parsing;
-#[cfg(feature = "redis-cluster")]
-#[path = "../support/redis.rs"]
-mod redis_server;
 mod scope;
 mod ui;

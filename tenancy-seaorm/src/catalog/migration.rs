@@ -79,12 +79,15 @@ impl MigrationTrait for CreateTenantCatalog {
     }
 }
 
-/// A name that is compared byte for byte, which MySQL does only when told.
+/// A name that is compared byte for byte, which MySQL does only when told, and then but for blanks at the end: no name has
+/// any.
 fn name(column: impl IntoIden, length: u32, backend: DbBackend) -> ColumnDef {
     let mut column = ColumnDef::new(column);
-    column.string_len(length);
     if backend == DbBackend::MySql {
-        column.extra("CHARACTER SET ascii COLLATE ascii_bin");
+        // A part of the type: it stands before all other properties of a column.
+        column.custom(format!("varchar({length}) CHARACTER SET ascii COLLATE ascii_bin"));
+    } else {
+        column.string_len(length);
     }
     column
 }
@@ -99,7 +102,8 @@ fn counters() -> sea_orm::sea_query::TableCreateStatement {
 
 fn tenants(backend: DbBackend) -> sea_orm::sea_query::TableCreateStatement {
     use tenant::Column;
-    Table::create()
+    let mut table = Table::create();
+    table
         .table(tenant::Entity)
         .col(name(Column::Id, 255, backend).not_null().primary_key())
         .col(name(Column::Slug, 63, backend).unique_key())
@@ -110,8 +114,12 @@ fn tenants(backend: DbBackend) -> sea_orm::sea_query::TableCreateStatement {
         .col(ColumnDef::new(Column::Region).text())
         .col(ColumnDef::new(Column::Placement).text().not_null())
         .col(ColumnDef::new(Column::RetryAfterSeconds).big_integer())
-        .col(ColumnDef::new(Column::Settings).text().not_null())
-        .to_owned()
+        .col(ColumnDef::new(Column::Settings).text().not_null());
+    if backend == DbBackend::MySql {
+        // Names that people read are of any script, whatever the database's own default can hold.
+        table.character_set("utf8mb4");
+    }
+    table
 }
 
 fn domains(backend: DbBackend) -> sea_orm::sea_query::TableCreateStatement {

@@ -73,7 +73,7 @@ fn state(row: &domain::Model) -> Result<DomainState, Error> {
         (VERIFIED, None) => Ok(DomainState::Verified),
         (MOVED, Some(to)) => {
             let until = row.moved_until.map(from_seconds).transpose()?;
-            Ok(DomainState::Moved { to: canonical(to)?, until })
+            Ok(DomainState::moved(canonical(to)?, until))
         }
         _ => Err(corrupt("unknown state of a domain")),
     }
@@ -113,7 +113,9 @@ pub(super) fn to_row(tenant: &Tenant) -> Result<tenant::ActiveModel, Error> {
 pub(super) fn domain_row(tenant: &Tenant, known: &TenantDomain) -> Result<domain::ActiveModel, Error> {
     let (state, to, until) = match &known.state {
         DomainState::Verified => (VERIFIED, None, None),
-        DomainState::Moved { to, until } => (MOVED, Some(to.to_string()), until.map(to_seconds).transpose()?),
+        DomainState::Moved(moved) => {
+            (MOVED, Some(moved.to.to_string()), moved.until.map(to_seconds).transpose()?)
+        }
         _ => return Err(Error::new(ErrorKind::NotProven, "a domain is claimed before it is proven")),
     };
     Ok(domain::ActiveModel {

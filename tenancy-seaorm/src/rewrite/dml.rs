@@ -43,6 +43,7 @@ impl<'a> Walk<'a> {
         }
         self.place_sources(from, clauses.from, from_end(&clauses), &mut guards)?;
         self.write_leaks(update.selection.as_ref(), &clauses)?;
+        self.scopes.push(std::mem::take(&mut self.sources));
         self.guard_write(&clauses, &guards)
     }
 
@@ -78,6 +79,7 @@ impl<'a> Walk<'a> {
         }
         self.place_sources(using, clauses.using, from_end(&clauses), &mut guards)?;
         self.write_leaks(delete.selection.as_ref(), &clauses)?;
+        self.scopes.push(std::mem::take(&mut self.sources));
         self.guard_write(&clauses, &guards)
     }
 
@@ -110,7 +112,7 @@ impl<'a> Walk<'a> {
         }
         let owned = match self.find_target(name)? {
             Found::Owned(owned) => owned,
-            Found::Global { writable: true } => return Ok(None),
+            Found::Global { writable: true, .. } => return Ok(None),
             Found::Global { .. } | Found::Cte => return Err(read_only()),
         };
         let (first, last) = self.name_tokens(name)?;

@@ -130,7 +130,9 @@ impl Walk<'_> {
             return Err(unclear("a derived table"));
         }
         let (limited, locked) = ends(query);
-        self.sources.barriers.push(Barrier { close: self.toks.toks[open].mate, stands: limited, locked });
+        let close = self.toks.toks[open].mate;
+        let lateral = (lateral == 1).then_some(open);
+        self.sources.barriers.push(Barrier { close, lateral, stands: limited, locked });
         Ok(())
     }
 
@@ -190,15 +192,20 @@ impl Walk<'_> {
         }
         let before = self.sources.guards.len();
         let item = std::mem::replace(&mut self.sources.item, before);
+        let names = if alias.is_some() { std::mem::take(&mut self.names) } else { Vec::new() };
         let guards = self.tree(tree, part.first + 1, self.toks.toks[part.first].mate)?;
         self.sources.item = item;
         if alias.is_none() {
             return Ok(guards);
         }
         // The alias hides the tables from everything outside of the parentheses.
-        self.sources.hidden |= !guards.is_empty();
+        self.distinct()?;
+        self.names = names;
         self.sources.guards.truncate(before);
-        guards.iter().try_for_each(|guard| self.derive(guard))?;
+        for guard in &guards {
+            self.derive(guard)?;
+            self.sources.hidden.push(guard.name.1);
+        }
         Ok(Vec::new())
     }
 
@@ -253,8 +260,8 @@ impl Walk<'_> {
         self.names.push(guard.qualifier.clone());
         if alias.as_ref().is_some_and(|alias| !alias.columns.is_empty() || alias.at.is_some()) {
             // Renamed columns could give the tenant column's name to another one.
-            self.sources.hidden = true;
             self.derive(&guard)?;
+            self.sources.hidden.push(last);
             return Ok(None);
         }
         self.sources.guards.push(guard.clone());
@@ -282,7 +289,9 @@ impl Walk<'_> {
         let inner = Piece::text(format!(" WHERE {own}.{} = ", guard.column)).tenant();
         let closing = if guard.aliased { ")".to_owned() } else { format!(") AS {own}") };
         self.edits.before(first, Piece::text("(SELECT * FROM "));
-        self.edits.after(last, inner.and(&closing));
+        // In two pieces: a fence may have to stand between them.
+        self.edits.after_inner(last, inner);
+        self.edits.after(last, Piece::text(closing));
         self.note(&guard.table, "derived table");
         Ok(())
     }

@@ -28,7 +28,7 @@ impl Walk<'_> {
         let on = self.on_insert(start, insert.on.is_some())?;
         let owned = match self.find_target(name)? {
             Found::Owned(owned) => owned,
-            Found::Global { writable: true } => return Ok(()),
+            Found::Global { writable: true, .. } => return Ok(()),
             Found::Global { .. } | Found::Cte => return Err(read_only()),
         };
         let (first, last) = self.name_tokens(name)?;

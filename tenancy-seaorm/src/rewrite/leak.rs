@@ -6,7 +6,9 @@
 //! A fence orders them: `CASE WHEN <filter> THEN (<predicate>) END` for tables, and `OFFSET 0` for nested queries,
 //! into which the planner then pushes nothing.
 
-use sqlparser::ast::{Expr, Select, SelectItem};
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{BinaryOperator, Expr, Ident, Select, SelectItem, visit_expressions};
 use sqlparser::keywords::Keyword;
 
 use super::clause::{Clauses, unclear};
@@ -14,6 +16,7 @@ use super::edit::Piece;
 use super::expr::{aggregates, conjuncts, may_raise, patterns};
 use super::from::Guard;
 use super::plan::Check;
+use super::rules::Rules;
 use super::token::{Kind, Tokens};
 use super::walk::Walk;
 use crate::error::{Error, ErrorKind};
@@ -24,6 +27,8 @@ use crate::policy::{Dialect, LeakyPredicates};
 pub(super) struct Barrier {
     /// Its closing parenthesis.
     pub(super) close: usize,
+    /// Its opening parenthesis, if it sees what stands beside it in FROM.
+    pub(super) lateral: Option<usize>,
     /// Has a LIMIT, or is recursive: nothing is pushed into it.
     pub(super) stands: bool,
     /// Has a locking clause, after which nothing can be inserted.
@@ -37,15 +42,28 @@ pub(super) struct Sources {
     /// The first of the guards that ON of the join at hand can see.
     pub(super) item: usize,
     pub(super) barriers: Vec<Barrier>,
-    /// There are tables that a predicate cannot be fenced against, because an alias hides them.
-    pub(super) hidden: bool,
+    /// The last tokens of the names of tables that an alias hides: they stand in derived tables of their own.
+    pub(super) hidden: Vec<usize>,
     /// There is an outer join, so that a table's columns may be NULL.
     pub(super) nullable: bool,
+    /// What the relations are called, as names are compared.
+    pub(super) names: Vec<String>,
+    /// What may still have to be fenced, because of the queries in it.
+    pub(super) parts: Vec<Part>,
+}
+
+/// One operand of a predicate's outermost ANDs that has a query in it and, so far, no fence around it.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) first: usize,
+    pub(super) end: usize,
+    /// What it can see.
+    pub(super) guards: Vec<Guard>,
 }
 
 impl Sources {
     fn is_empty(&self) -> bool {
-        self.guards.is_empty() && self.barriers.is_empty() && !self.hidden
+        self.guards.is_empty() && self.barriers.is_empty() && self.hidden.is_empty()
     }
 }
 
@@ -57,20 +75,23 @@ impl Walk<'_> {
         clauses: &Clauses,
         start: usize,
     ) -> Result<(), Error> {
-        if self.sources.is_empty() {
-            return Ok(());
-        }
         self.sources.item = 0;
         if let (Some(expr), Some(wher)) = (&select.selection, clauses.wher) {
             self.predicate(expr, wher + 1, clauses.tail)?;
         }
-        for part in select.having.iter().flat_map(conjuncts).filter(|part| !aggregates(part)) {
+        let bare = self.sources.is_empty();
+        for part in select.having.iter().flat_map(conjuncts).filter(|part| !bare && !aggregates(part)) {
             if may_raise(self.rules, part) && self.rules.leaky != LeakyPredicates::SecondWall {
                 return Err(leaky("HAVING that may fail on other tenants' rows"));
             }
         }
         if self.nested() && select.projection.iter().any(|item| self.exposed(item)) {
-            self.fence_query(start)?;
+            if !bare {
+                self.fence_query(start)?;
+            }
+            if self.sources.guards.is_empty() && select.projection.iter().any(|item| self.looks_out(item)) {
+                self.fence_around(start)?;
+            }
         }
         Ok(())
     }
@@ -87,33 +108,87 @@ impl Walk<'_> {
 
     /// Looks at a predicate whose tokens are `[first, end)`, over the sources met so far.
     pub(super) fn predicate(&mut self, expr: &Expr, first: usize, end: usize) -> Result<(), Error> {
-        if self.sources.is_empty() || self.rules.leaky == LeakyPredicates::SecondWall {
+        let bare = self.sources.is_empty();
+        if (bare && self.scopes.is_empty()) || self.rules.leaky == LeakyPredicates::SecondWall {
             return Ok(());
         }
         self.check_patterns(expr)?;
         let parts = conjuncts(expr);
         let mut ranges = split(self.toks, first, end);
-        if ranges.len() != parts.len() {
+        let exact = ranges.len() == parts.len();
+        if !exact {
             ranges = vec![(first, end); parts.len()];
         }
+        let guards = self.sources.guards[self.sources.item..].to_vec();
         let mut fenced = None;
         for (part, range) in parts.into_iter().zip(ranges) {
-            if fenced != Some(range) && may_raise(self.rules, part) {
-                if self.rules.leaky == LeakyPredicates::Refuse {
-                    return Err(leaky("a predicate that may fail on other tenants' rows"));
+            let raises = fenced != Some(range) && may_raise(self.rules, part);
+            if raises && !bare && self.rules.leaky == LeakyPredicates::Refuse {
+                return Err(leaky("a predicate that may fail on other tenants' rows"));
+            }
+            if raises && guards.is_empty() && self.names_others(part) {
+                self.fence_around(range.0)?;
+            }
+            if raises && !bare {
+                match self.one_side(part, range, &guards) {
+                    Some((side, guard)) if exact => {
+                        self.fence(side, std::slice::from_ref(guard), self.sources.nullable)?;
+                    }
+                    _ => self.fence(range, &guards, self.sources.nullable)?,
                 }
-                self.fence(range)?;
                 fenced = Some(range);
+            } else if !bare && self.nests(range) {
+                self.sources.parts.push(Part { first: range.0, end: range.1, guards: guards.clone() });
             }
         }
         if fenced.is_some() { self.raise_barriers() } else { Ok(()) }
     }
 
-    fn fence(&mut self, (first, end): (usize, usize)) -> Result<(), Error> {
-        if self.sources.hidden || end <= first {
-            return Err(leaky("a predicate over an aliased join that may fail on other tenants' rows"));
+    /// The one side of an equation between tables that may raise, and the one table whose columns it reads.
+    ///
+    /// Fenced by itself it is still a side of an equation, by which a join can be hashed: a fence around the whole
+    /// equation made a join of 4,000 rows with 100 two hundred times as slow, and this one made it 1.04 times.
+    fn one_side<'g>(
+        &self,
+        part: &Expr,
+        (first, end): (usize, usize),
+        guards: &'g [Guard],
+    ) -> Option<((usize, usize), &'g Guard)> {
+        let Expr::BinaryOp { left, op: BinaryOperator::Eq, right } = part else { return None };
+        if self.rules.dialect != Dialect::Postgres {
+            return None;
         }
-        let guards = &self.sources.guards[self.sources.item..];
+        let (mut sign, mut i) = (None, first);
+        while i < end {
+            if self.toks.text(i) == "=" && sign.replace(i).is_some() {
+                return None;
+            }
+            i = self.toks.next(i);
+        }
+        let sign = sign?;
+        let (side, range) = match (may_raise(self.rules, left), may_raise(self.rules, right)) {
+            (true, false) => (left, (first, sign)),
+            (false, true) => (right, (sign + 1, end)),
+            _ => return None,
+        };
+        let guard = guards.iter().find(|guard| reads_only(self.rules, side, &guard.qualifier))?;
+        (guards.len() > 1 && !self.nests(range)).then_some((range, guard))
+    }
+
+    /// True if there is a query between these tokens.
+    fn nests(&self, (first, end): (usize, usize)) -> bool {
+        (first..end).any(|token| self.toks.keyword(token) == Some(Keyword::SELECT))
+    }
+
+    pub(super) fn fence(
+        &mut self,
+        (first, end): (usize, usize),
+        guards: &[Guard],
+        nullable: bool,
+    ) -> Result<(), Error> {
+        if end <= first {
+            return Err(unclear("an empty predicate"));
+        }
         if guards.is_empty() {
             return Ok(());
         }
@@ -121,7 +196,7 @@ impl Walk<'_> {
         for (i, guard) in guards.iter().enumerate() {
             piece = if i == 0 { piece } else { piece.and(" AND ") };
             let condition = guard.condition();
-            piece = if self.sources.nullable {
+            piece = if nullable {
                 piece
                     .and("(")
                     .then(&condition)
@@ -136,14 +211,19 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn raise_barriers(&mut self) -> Result<(), Error> {
+    pub(super) fn raise_barriers(&mut self) -> Result<(), Error> {
+        for last in std::mem::take(&mut self.sources.hidden) {
+            let limit = self.limit();
+            self.edits.after_inner(last, Piece::text(limit));
+            self.note("", "fence");
+        }
         for barrier in std::mem::take(&mut self.sources.barriers) {
             self.raise(barrier)?;
         }
         Ok(())
     }
 
-    fn raise(&mut self, barrier: Barrier) -> Result<(), Error> {
+    pub(super) fn raise(&mut self, barrier: Barrier) -> Result<(), Error> {
         if barrier.locked {
             return Err(leaky("a locking query under a predicate that may fail on other tenants' rows"));
         }
@@ -151,14 +231,18 @@ impl Walk<'_> {
             return Ok(());
         }
         self.fenced.push(barrier.close);
-        let limit = match self.rules.dialect {
+        self.edits.before_inner(barrier.close, Piece::text(self.limit()));
+        self.note("", "fence");
+        Ok(())
+    }
+
+    /// A limit that leaves out nothing, and through which no predicate is pushed.
+    fn limit(&self) -> &'static str {
+        match self.rules.dialect {
             Dialect::Postgres => " OFFSET 0",
             Dialect::Sqlite => " LIMIT -1 OFFSET 0",
             Dialect::MySql => " LIMIT 18446744073709551615",
-        };
-        self.edits.before_inner(barrier.close, Piece::text(limit));
-        self.note("", "fence");
-        Ok(())
+        }
     }
 
     /// Keeps outer predicates out of the nested query whose SELECT is token `start`.
@@ -178,7 +262,7 @@ impl Walk<'_> {
         if close == self.toks.len() {
             return Err(unclear("a nested query without parentheses"));
         }
-        self.raise(Barrier { close, stands: limited, locked })
+        self.raise(Barrier { close, lateral: None, stands: limited, locked })
     }
 
     fn check_patterns(&mut self, expr: &Expr) -> Result<(), Error> {
@@ -194,6 +278,29 @@ impl Walk<'_> {
         }
         Ok(())
     }
+}
+
+/// True if every column in `expr` is one of the relation that is called so, and `expr` is no row.
+fn reads_only(rules: &Rules, expr: &Expr, qualifier: &str) -> bool {
+    // `"O"` and `o` are two relations.
+    let name = match qualifier.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(quoted) => quoted.replace("\"\"", "\""),
+        None => qualifier.to_ascii_lowercase(),
+    };
+    let called = |table: &Ident| rules.fold(table).is_ok_and(|table| table == name);
+    let own = visit_expressions(expr, |part| match part {
+        Expr::CompoundIdentifier(parts) if matches!(&parts[..], [table, _] if called(table)) => {
+            ControlFlow::Continue(())
+        }
+        Expr::Identifier(_)
+        | Expr::CompoundIdentifier(_)
+        | Expr::CompoundFieldAccess { .. }
+        | Expr::Tuple(_)
+        | Expr::Wildcard(_)
+        | Expr::QualifiedWildcard(..) => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    own.is_continue()
 }
 
 /// Splits the tokens of a predicate at its outermost ANDs, which are not those of BETWEEN.
@@ -218,7 +325,7 @@ fn split(toks: &Tokens<'_>, first: usize, end: usize) -> Vec<(usize, usize)> {
     parts
 }
 
-fn leaky(construct: &'static str) -> Error {
+pub(super) fn leaky(construct: &'static str) -> Error {
     let hint = "use comparisons, IN, LIKE or IS; or choose LeakyPredicates::Fence, or SecondWall with row-level security";
     Error::new(ErrorKind::LeakyPredicate, construct, hint)
 }

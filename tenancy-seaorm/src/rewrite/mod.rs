@@ -4,6 +4,8 @@
 //! the rows of that table. What it decided is kept by the text; afterwards a statement costs a look-up and a bound
 //! value.
 
+mod address;
+mod around;
 mod cache;
 mod clause;
 mod dml;
@@ -26,6 +28,7 @@ use sea_orm::{Statement, Value, Values};
 use sqlparser::ast;
 use sqlparser::parser::Parser;
 
+pub(crate) use self::address::Addressing;
 use self::cache::Cache;
 use self::plan::Plan;
 use self::rules::Rules;
@@ -36,6 +39,7 @@ use self::walk::Walk;
 use crate::error::Error;
 use crate::mutant::Mutant as Broken;
 use crate::policy::{Dialect, Policy};
+use crate::schema::SchemaName;
 use crate::value::TenantValue;
 
 /// Rewrites statements of one dialect under one [`Policy`].
@@ -97,9 +101,14 @@ pub enum Param {
 impl Rewriter {
     /// Makes a rewriter; clones share its cache.
     pub fn new(policy: &Policy, dialect: Dialect) -> Self {
+        Self::addressing(policy, dialect, Addressing::AsWritten)
+    }
+
+    /// Makes a rewriter for tables that stand where `addressing` says.
+    pub(crate) fn addressing(policy: &Policy, dialect: Dialect, addressing: Addressing) -> Self {
         let (plans, templates) = (policy.cache_bytes / 4 * 3, policy.cache_bytes / 4);
         Self(Arc::new(Engine {
-            rules: Rules::new(policy, dialect),
+            rules: Rules::new(policy, dialect, addressing),
             plans: Cache::new(plans),
             templates: Cache::new(templates),
         }))
@@ -117,8 +126,19 @@ impl Rewriter {
     /// Returns a refusal if the statement, or one of its values, cannot be limited to this tenant for certain.
     pub fn rewrite(&self, mut statement: Statement, tenant: &TenantValue) -> Result<Statement, Error> {
         let values = &mut statement.values.get_or_insert_with(|| Values(Vec::new())).0;
-        self.0.apply(&mut statement.sql, values, tenant)?;
+        self.0.apply(&mut statement.sql, values, tenant, None)?;
         Ok(statement)
+    }
+
+    /// Scopes a text and its values to `tenant`, whose tables are in `schema` if this rewriter qualifies them.
+    pub(crate) fn rewrite_in(
+        &self,
+        sql: &mut String,
+        values: &mut Vec<Value>,
+        tenant: &TenantValue,
+        schema: Option<&SchemaName>,
+    ) -> Result<(), Error> {
+        self.0.apply(sql, values, tenant, schema)
     }
 
     /// Scopes a text and its values to `tenant`.
@@ -133,7 +153,7 @@ impl Rewriter {
         values: &mut Vec<Value>,
         tenant: &TenantValue,
     ) -> Result<(), Error> {
-        self.0.apply(sql, values, tenant)
+        self.0.apply(sql, values, tenant, None)
     }
 
     /// Rewrites a text without values, and tells where its conditions went.
@@ -153,21 +173,29 @@ impl Rewriter {
 }
 
 impl Engine {
-    fn apply(&self, sql: &mut String, values: &mut Vec<Value>, tenant: &TenantValue) -> Result<(), Error> {
+    fn apply(
+        &self,
+        sql: &mut String,
+        values: &mut Vec<Value>,
+        tenant: &TenantValue,
+        schema: Option<&SchemaName>,
+    ) -> Result<(), Error> {
         let run = |plan: &Result<Plan, Error>, sql: &mut String| {
             let plan = plan.as_ref().map_err(Error::clone)?;
             plan.bind(values, tenant)?;
             sql.clear();
-            sql.push_str(&plan.sql);
-            Ok(())
+            self.rules.address(&plan.sql, schema, sql)
         };
         if let Some(known) = self.plans.get_for(sql, run) {
             return known;
         }
         let plan = self.learn(sql);
         let weight = plan.as_ref().map_or(128, Plan::weight);
-        let result = plan.as_ref().map_err(Error::clone).and_then(|plan| plan.bind(values, tenant));
-        let scoped = plan.as_ref().map_or_else(|_| String::new(), |plan| plan.sql.to_string());
+        let mut scoped = String::new();
+        let result = plan.as_ref().map_err(Error::clone).and_then(|plan| {
+            plan.bind(values, tenant)?;
+            self.rules.address(&plan.sql, schema, &mut scoped)
+        });
         self.plans.put(sql, weight, plan);
         *sql = scoped;
         result

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use sqlparser::ast::Ident;
 
+use super::address::Addressing;
 use super::clause::unclear;
 use crate::error::{Error, ErrorKind, shown};
 use crate::policy::{Dialect, LeakyPredicates, Policy, Rule};
@@ -11,6 +12,7 @@ use crate::policy::{Dialect, LeakyPredicates, Policy, Rule};
 #[derive(Debug)]
 pub(super) struct Rules {
     pub(super) dialect: Dialect,
+    pub(super) addressing: Addressing,
     pub(super) leaky: LeakyPredicates,
     pub(super) tenant_leads_unique_keys: bool,
     pub(super) functions: HashSet<String>,
@@ -22,7 +24,11 @@ pub(super) struct Rules {
 #[derive(Debug)]
 enum Entry {
     Owned(Owned),
-    Global { writable: bool },
+    /// The schema is quoted.
+    Global {
+        writable: bool,
+        schema: String,
+    },
 }
 
 /// A table whose rows belong to tenants.
@@ -39,11 +45,11 @@ pub(super) struct Owned {
 pub(super) enum Found<'a> {
     Cte,
     Owned(&'a Owned),
-    Global { writable: bool },
+    Global { writable: bool, schema: &'a str },
 }
 
 impl Rules {
-    pub(super) fn new(policy: &Policy, dialect: Dialect) -> Self {
+    pub(super) fn new(policy: &Policy, dialect: Dialect, addressing: Addressing) -> Self {
         let mut tables = HashMap::new();
         for table in &policy.tables {
             let schema = table.schema.as_deref().map(|schema| stored(schema, dialect));
@@ -51,12 +57,16 @@ impl Rules {
                 Rule::Owned { column } => {
                     Entry::Owned(Owned { folded: stored(column, dialect), quoted: quote(column, dialect) })
                 }
-                Rule::Global { writable } => Entry::Global { writable: *writable },
+                Rule::Global { writable } => {
+                    let schema = quote(table.schema.as_deref().unwrap_or("public"), dialect);
+                    Entry::Global { writable: *writable, schema }
+                }
             };
             tables.insert((schema, stored(&table.name, dialect)), entry);
         }
         Self {
             dialect,
+            addressing,
             leaky: policy.leaky,
             tenant_leads_unique_keys: policy.tenant_leads_unique_keys,
             functions: policy.functions.clone(),
@@ -83,7 +93,7 @@ impl Rules {
         };
         match entry {
             Some(Entry::Owned(owned)) => Ok(Found::Owned(owned)),
-            Some(Entry::Global { writable }) => Ok(Found::Global { writable: *writable }),
+            Some(Entry::Global { writable, schema }) => Ok(Found::Global { writable: *writable, schema }),
             None => Err(unknown(parts)),
         }
     }

@@ -37,6 +37,8 @@ pub(super) struct Walk<'a> {
     pub(super) names: Vec<String>,
     /// What the FROM clause at hand reads tenants' rows from.
     pub(super) sources: Sources,
+    /// The same of the queries around the one at hand.
+    pub(super) scopes: Vec<Sources>,
     /// Closing parentheses of the queries that got a fence.
     pub(super) fenced: Vec<usize>,
     in_insert: bool,
@@ -90,6 +92,7 @@ impl<'a> Walk<'a> {
             notes: explain.then(Vec::new),
             names: Vec::new(),
             sources: Sources::default(),
+            scopes: Vec::new(),
             fenced: Vec::new(),
             in_insert: false,
             inserted: None,
@@ -117,28 +120,42 @@ impl<'a> Walk<'a> {
     pub(super) fn find(&mut self, name: &ObjectName) -> Result<Found<'a>, Error> {
         self.placed.push(std::ptr::from_ref(name) as usize);
         let rules = self.rules;
-        let mut parts = Vec::with_capacity(2);
-        for part in &name.0 {
-            let ObjectNamePart::Identifier(ident) = part else {
-                return Err(unclear("a computed table name"));
-            };
-            parts.push(rules.fold(ident)?);
-        }
+        let parts = self.parts(name)?;
         if let [single] = &parts[..]
             && let Some(barrier) = self.cte(single)?
         {
             self.sources.barriers.push(barrier);
             return Ok(Found::Cte);
         }
-        rules.lookup(&parts)
+        let found = rules.lookup(&parts)?;
+        if let Some(piece) = rules.qualifier(&parts, &found)? {
+            // Behind what else is inserted there: a derived table goes around the whole name.
+            self.edits.before_inner(self.name_tokens(name)?.0, piece);
+        }
+        Ok(found)
     }
 
     /// Decides what the target of INSERT, UPDATE or DELETE is; that is never a common table expression.
+    ///
+    /// PostgreSQL looks for the target among the tables alone. Elsewhere that is not written down.
     pub(super) fn find_target(&mut self, name: &ObjectName) -> Result<Found<'a>, Error> {
-        match self.find(name)? {
-            Found::Cte => Err(unclear("a write to a common table expression")),
-            found => Ok(found),
+        if self.rules.dialect != Dialect::Postgres {
+            return match self.find(name)? {
+                Found::Cte => Err(unclear("a write to a common table expression")),
+                found => Ok(found),
+            };
         }
+        self.placed(name);
+        let rules = self.rules;
+        rules.lookup(&self.parts(name)?)
+    }
+
+    fn parts(&self, name: &ObjectName) -> Result<Vec<String>, Error> {
+        let fold = |part: &ObjectNamePart| match part {
+            ObjectNamePart::Identifier(ident) => self.rules.fold(ident),
+            ObjectNamePart::Function(_) => Err(unclear("a computed table name")),
+        };
+        name.0.iter().map(fold).collect()
     }
 
     /// Counts a name in the census that is not a table.
@@ -224,7 +241,8 @@ impl<'a> Walk<'a> {
             let close = self.token(closing_paren_token.0.span)?;
             // RECURSIVE alone says nothing: a sibling that does not read itself is like any other.
             let recursive = with.recursive && self.reads(query, &name)?;
-            let barrier = Barrier { close, stands: limited || recursive || writes(query), locked };
+            let stands = limited || recursive || writes(query);
+            let barrier = Barrier { close, lateral: None, stands, locked };
             ctes.push(Named { name, query: std::ptr::from_ref(query.as_ref()) as usize, barrier });
         }
         Ok(ctes)
@@ -262,12 +280,16 @@ impl<'a> Walk<'a> {
         let clauses = Clauses::scan(self.toks, start, self.rules.dialect)?;
         self.agree(select, &clauses)?;
         self.sources = Sources::default();
+        let mut names = Vec::new();
+        self.called(&select.from, &mut names);
+        self.sources.names = names;
         let mut guards =
             self.place_from(&select.from, clauses.from.map(|from| from + 1), from_end(&clauses))?;
         self.select_leaks(select, &clauses, start)?;
         if self.skipped(start) {
             guards.clear();
         }
+        self.scopes.push(std::mem::take(&mut self.sources));
         self.guard_where(clauses.wher, clauses.tail, &guards)
     }
 
@@ -470,6 +492,11 @@ impl Visitor for Walk<'_> {
 
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Error> {
         flow(self.select(select))
+    }
+
+    fn post_visit_select(&mut self, _: &Select) -> ControlFlow<Error> {
+        self.scopes.pop();
+        ControlFlow::Continue(())
     }
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Error> {

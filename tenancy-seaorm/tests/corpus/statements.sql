@@ -407,6 +407,14 @@ UPDATE orders SET total = 5 WHERE code::int = 5
 -- only: postgres
 SELECT o.note, t.name FROM orders o JOIN tags t ON o.code::int = t.id
 --#
+-- FLT-34 a cast on either side of an equation between tables
+-- only: postgres
+SELECT o.note, t.name, c.name AS who FROM orders o JOIN tags t ON t.id = o.code::int JOIN customers c ON "o".code::int = c.id AND c.id = t.id
+--#
+-- FLT-34 two tables whose names differ by case alone
+-- only: postgres
+SELECT o.note FROM tags "O" JOIN orders o ON "O".id = o.code::int
+--#
 -- FLT-34 a cast in an outer join
 -- only: postgres
 SELECT t.name, o.note FROM tags t LEFT JOIN orders o ON o.code::int = t.id + 4 WHERE o.code::int IS NULL OR t.id = 1
@@ -414,6 +422,63 @@ SELECT t.name, o.note FROM tags t LEFT JOIN orders o ON o.code::int = t.id + 4 W
 -- FLT-34 a cast in a nested query's column
 -- only: postgres
 SELECT x.c FROM (SELECT code::int AS c FROM orders) x WHERE x.c > 1
+--#
+-- FLT-33 over a join with a name of its own, which hides its tables
+-- only: postgres
+SELECT x.note FROM (orders o JOIN customers c ON c.id = o.customer_id) AS x WHERE x.code::int > 1
+--#
+-- FLT-33 over such a join inside of another, and beside a third table
+-- only: postgres
+SELECT y.note, t.name FROM ((orders o LEFT JOIN order_tags ot ON ot.order_id = o.id) AS x JOIN customers c ON c.id = x.customer_id) AS y JOIN tags t ON y.code::int >= t.id
+--#
+-- FLT-33 over renamed columns
+-- only: postgres
+SELECT x.one FROM orders AS x(one) WHERE x.code::int > 1
+--#
+-- FLT-05 two tables of one name, one of them inside of a join with a name of its own
+-- only: postgres
+SELECT x.name, tags.name AS own FROM (tags JOIN order_tags ot ON ot.tag_id = tags.id) AS x JOIN tags ON tags.id = x.order_id
+--#
+-- FLT-09 a common table expression does not hide what is written
+-- only: postgres
+WITH tags AS (SELECT id + 60 AS id, name FROM tags) INSERT INTO tags (id, name) SELECT id, name FROM tags
+--#
+-- FLT-09 nor in an update that reads from it
+-- only: postgres
+WITH tags AS (SELECT id, name FROM tags WHERE id = 2) UPDATE tags SET name = t.name || '!' FROM tags AS t WHERE t.id = tags.id
+--#
+-- FLT-09 nor in a delete
+-- only: postgres
+WITH order_tags AS (SELECT tag_id FROM order_tags) DELETE FROM order_tags USING order_tags AS o WHERE o.tag_id = order_tags.tag_id
+--#
+-- FLT-09 elsewhere that is not certain
+-- only: sqlite
+-- refused: construct_not_allowed
+WITH tags AS (SELECT 1 AS id) DELETE FROM tags WHERE id = 1
+--#
+-- FLT-33 in a nested query that reads no tenant's table: it is merged into the query around it
+-- only: postgres
+SELECT o.note FROM orders o WHERE EXISTS (SELECT 1 FROM countries c WHERE 'a' ~ o.code)
+--#
+-- FLT-33 the same without qualified names, and two queries further in
+-- only: postgres
+SELECT o.note FROM orders o WHERE EXISTS (SELECT 1 FROM countries c WHERE EXISTS (SELECT 1 FROM countries d WHERE 'a' ~ code))
+--#
+-- FLT-33 the same in a write
+-- only: postgres
+UPDATE orders SET total = 5 WHERE EXISTS (SELECT 1 FROM countries c WHERE 'a' ~ orders.code)
+--#
+-- FLT-33 the same in a join's condition
+-- only: postgres
+SELECT o.note, t.name FROM tags t LEFT JOIN orders o ON EXISTS (SELECT 1 FROM countries c WHERE 'a' ~ o.code)
+--#
+-- FLT-33 the same beside, in a query that sees its neighbours
+-- only: postgres
+SELECT o.note FROM orders o CROSS JOIN LATERAL (SELECT 1 AS one FROM countries c WHERE 'a' ~ o.code) x
+--#
+-- FLT-33 a column of such a query
+-- only: postgres
+SELECT o.note FROM orders o CROSS JOIN LATERAL (SELECT 'a' ~ o.code AS hit) x WHERE x.hit
 --#
 -- FLT-34 a cast in a common table expression
 -- only: postgres

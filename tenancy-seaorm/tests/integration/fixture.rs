@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr};
-use tenancy_core::{Tenant, TenantContext, TenantId};
+use tenancy_core::{Placement, Tenant, TenantContext, TenantId};
+use tenancy_seaorm::rls::{IdType, RowSecurity};
 use tenancy_seaorm::{Policy, PolicyBuilder, Tenancy, TenantConnection};
-use tenancy_testkit::TestDatabase;
+use tenancy_testkit::{PoolMode, TestDatabase, TestPgBouncer};
 
 pub mod customer {
     use sea_orm::entity::prelude::*;
@@ -191,17 +192,69 @@ pub fn context(id: i64) -> TenantContext {
     TenantContext::assertion(tenant(id), "a test").expect("the tenant is active")
 }
 
+/// The context of a tenant with a schema of its own.
+pub fn context_in(id: i64, schema: &str) -> TenantContext {
+    let placement = Placement::Schema { schema: schema.into(), shard: None };
+    let tenant = tenant(id).to_builder().with_placement(placement).build().expect("a tenant");
+    TenantContext::assertion(tenant, "a test").expect("the tenant is active")
+}
+
+/// The role that a URL logs in as.
+pub fn role(url: &str) -> String {
+    let user = url.split("//").nth(1).and_then(|rest| rest.split([':', '@']).next());
+    user.expect("a URL with a user").to_owned()
+}
+
 pub fn tenant(id: i64) -> Arc<Tenant> {
     let slug = format!("tenant-{id}").parse().expect("a slug");
     Tenant::builder(TenantId::integer(id).expect("an id"), slug).build().expect("a tenant")
 }
 
+/// How the shop's tenants are kept apart on PostgreSQL.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Model {
+    /// In shared tables, by the filter alone.
+    Row,
+    /// In shared tables with row-level security; each statement tells the server the tenant.
+    Walled,
+    /// The same in sessions.
+    WalledSession,
+    /// In schemas, by sessions.
+    SchemaSession,
+    /// In schemas; each statement tells the server the schema.
+    SchemaLocal,
+    /// In schemas, which each statement names.
+    SchemaQualified,
+    /// In shared tables, by the filter alone, through PgBouncer in transaction mode.
+    PooledRow,
+}
+
+impl Model {
+    /// All but the one that the others are compared with.
+    pub const OTHERS: [Self; 5] =
+        [Self::Walled, Self::WalledSession, Self::SchemaSession, Self::SchemaLocal, Self::SchemaQualified];
+
+    /// Through PgBouncer in transaction mode.
+    pub const POOLED: [Self; 1] = [Self::PooledRow];
+
+    fn walled(self) -> bool {
+        matches!(self, Self::Walled | Self::WalledSession)
+    }
+
+    fn in_schemas(self) -> bool {
+        matches!(self, Self::SchemaSession | Self::SchemaLocal | Self::SchemaQualified)
+    }
+}
+
 /// A database with the shop's rows, and the raw handle to it, which only a test keeps.
 pub struct Shop {
+    model: Model,
     pub tenancy: Tenancy,
     pub raw: DatabaseConnection,
     /// Keeps the database from being dropped.
-    _database: Option<TestDatabase>,
+    database: Option<TestDatabase>,
+    /// Keeps what stands before it from ending.
+    _pooler: Option<TestPgBouncer>,
 }
 
 impl Shop {
@@ -212,6 +265,53 @@ impl Shop {
     pub async fn postgres(policy: PolicyBuilder) -> Self {
         let database = TestDatabase::create().await.expect("PostgreSQL for the test");
         Self::of(open(database.owner_url()).await, Some(database), policy).await
+    }
+
+    /// A shop on PostgreSQL whose tenants are kept apart as `model` says, and whose application has a role of its own.
+    ///
+    /// In schemas, each tenant's table is a part of one that raw access sees as a whole, in `public`: what fell through
+    /// to it would see all tenants.
+    pub async fn placed(model: Model, policy: PolicyBuilder) -> Self {
+        let database = TestDatabase::create().await.expect("PostgreSQL for the test");
+        if !Model::POOLED.contains(&model) {
+            let url = database.app_url().to_owned();
+            return Self::placed_behind(model, policy, database, &url).await;
+        }
+        let pooler = TestPgBouncer::start(&database, PoolMode::Transaction, 2).await.expect("PgBouncer");
+        let mut shop = Self::placed_behind(model, policy, database, pooler.app_url()).await;
+        shop._pooler = Some(pooler);
+        shop
+    }
+
+    /// The same with another way to the database.
+    pub async fn placed_behind(
+        model: Model,
+        policy: PolicyBuilder,
+        database: TestDatabase,
+        app: &str,
+    ) -> Self {
+        let policy = policy.build().expect("a policy");
+        let raw = open(if model.walled() { database.admin_url() } else { database.owner_url() }).await;
+        if model.in_schemas() {
+            create_in_schemas(&raw).await.expect("the shop's tables");
+        } else {
+            create(&raw, "").await.expect("the shop's tables");
+        }
+        fill(&raw).await.expect("the shop's rows");
+        raw.execute_unprepared("ANALYZE").await.expect("statistics");
+        let mut tenancy = Tenancy::new(open(app).await, policy.clone()).expect("a tenancy");
+        if Model::POOLED.contains(&model) {
+            tenancy = tenancy.behind_transaction_pooler();
+        }
+        if model.walled() {
+            let wall = RowSecurity::new(&policy, IdType::BigInt).with_application_role(role(app));
+            wall.enable(&raw).await.expect("row-level security");
+            tenancy = tenancy.with_row_security(IdType::BigInt).await.expect("the wall stands");
+        }
+        if model == Model::SchemaQualified {
+            tenancy = tenancy.with_qualified_schemas();
+        }
+        Self { model, tenancy, raw, database: Some(database), _pooler: None }
     }
 
     pub async fn on(backend: DbBackend, policy: PolicyBuilder) -> Self {
@@ -239,7 +339,7 @@ impl Shop {
         // Alone, a tag's id is unique by itself.
         raw.execute_unprepared("CREATE UNIQUE INDEX tags_by_id ON tags (id)").await.expect("an index");
         let tenancy = Tenancy::new(raw.clone(), policy().build().expect("a policy")).expect("a tenancy");
-        Self { tenancy, raw, _database: database }
+        Self { model: Model::Row, tenancy, raw, database, _pooler: None }
     }
 
     /// Puts the rows of one tenant back as they were.
@@ -270,11 +370,64 @@ impl Shop {
             raw.execute_unprepared("ANALYZE").await.expect("statistics");
         }
         let tenancy = Tenancy::new(raw.clone(), policy.build().expect("a policy")).expect("a tenancy");
-        Self { tenancy, raw, _database: database }
+        Self { model: Model::Row, tenancy, raw, database, _pooler: None }
+    }
+
+    /// The address of the database, as its owner.
+    pub fn url(&self) -> &str {
+        self.database().owner_url()
+    }
+
+    /// The address of the database, as the application.
+    pub fn app_url(&self) -> &str {
+        self.database().app_url()
+    }
+
+    pub fn database(&self) -> &TestDatabase {
+        self.database.as_ref().expect("a database of PostgreSQL")
+    }
+
+    /// The address of the database, as its server's administrator.
+    pub fn admin_url(&self) -> &str {
+        self.database().admin_url()
+    }
+
+    /// Ends every other connection to the database, as an administrator or a crash would.
+    pub async fn kill_others(&self) {
+        let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
+                   AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
+        let asked = sea_orm::Statement::from_string(DbBackend::Postgres, sql);
+        self.raw.query_all_raw(asked).await.expect("they are ended");
+    }
+
+    /// The total of one order, past every scope.
+    pub async fn raw_total(&self, tenant: i64, id: i32) -> i32 {
+        let sql = format!("SELECT total FROM orders WHERE tenant_id = {tenant} AND id = {id}");
+        let asked = sea_orm::Statement::from_string(self.raw.get_database_backend(), sql);
+        let row = self.raw.query_one_raw(asked).await.expect("an answer").expect("the order");
+        row.try_get_by_index(0).expect("a total")
     }
 
     pub fn tenant(&self, id: i64) -> TenantConnection {
-        self.tenancy.tenant(&context(id))
+        self.tenancy.tenant(&self.context(id))
+    }
+
+    /// The connection that a request of the tenant gets.
+    pub async fn connect(&self, id: i64) -> TenantConnection {
+        self.connect_as(&self.context(id)).await
+    }
+
+    pub async fn connect_as(&self, context: &TenantContext) -> TenantConnection {
+        match self.model {
+            Model::WalledSession | Model::SchemaSession => {
+                self.tenancy.session(context).await.expect("a session")
+            }
+            _ => self.tenancy.tenant(context),
+        }
+    }
+
+    pub fn context(&self, id: i64) -> TenantContext {
+        if self.model.in_schemas() { context_in(id, &format!("t_{id}")) } else { context(id) }
     }
 }
 
@@ -301,6 +454,26 @@ async fn create(db: &DatabaseConnection, default: &str) -> Result<(), DbErr> {
         db.execute_unprepared(&statement).await?;
     }
     db.execute_unprepared("INSERT INTO countries VALUES ('at', 'Austria'), ('de', 'Germany')").await?;
+    Ok(())
+}
+
+/// Each table as a whole in `public`, and the tenants' parts of it in schemas.
+async fn create_in_schemas(db: &DatabaseConnection) -> Result<(), DbErr> {
+    for statement in SCHEMA.iter().filter(|statement| statement.contains("tenant_id")) {
+        db.execute_unprepared(&format!("{statement} PARTITION BY LIST (tenant_id)")).await?;
+    }
+    for statement in SCHEMA.iter().filter(|statement| !statement.contains("tenant_id")) {
+        db.execute_unprepared(statement).await?;
+    }
+    db.execute_unprepared("INSERT INTO countries VALUES ('at', 'Austria'), ('de', 'Germany')").await?;
+    for id in 1..=3 {
+        db.execute_unprepared(&format!("CREATE SCHEMA t_{id}")).await?;
+        for table in OWNED {
+            let part =
+                format!("CREATE TABLE t_{id}.{table} PARTITION OF public.{table} FOR VALUES IN ({id})");
+            db.execute_unprepared(&part).await?;
+        }
+    }
     Ok(())
 }
 

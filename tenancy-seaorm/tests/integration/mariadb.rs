@@ -85,6 +85,7 @@ async fn statements_on_mariadb_see_one_tenant() {
         Err(reason) => return println!("MariaDB: skipped, {reason}"),
     };
     entities(&server).await;
+    crate::catalog::mariadb::holds_its_tenants(server.database("catalog").await).await;
     let fenced = || policy().leaky_predicates(LeakyPredicates::Fence);
     let shared = Shop::of(server.database("shared").await, None, fenced()).await;
     let mut alone = Vec::new();

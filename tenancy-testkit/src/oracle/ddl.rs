@@ -40,6 +40,22 @@ pub(crate) fn create(world: &World, placement: Placement) -> String {
     sql
 }
 
+/// Statements that put the rows of all tables in.
+pub(crate) fn fill(world: &World, placement: Placement) -> String {
+    let mut sql = String::new();
+    (0..world.tables.len()).for_each(|number| insert_rows(world, number, placement, &mut sql));
+    sql
+}
+
+/// Statements that put the rows of all tables back, whatever is in them.
+pub(crate) fn refill(world: &World, placement: Placement) -> String {
+    let mut sql = String::new();
+    for table in world.tables.iter().rev() {
+        push(&mut sql, format_args!("DELETE FROM {};", table.name.sql()));
+    }
+    sql + &fill(world, placement)
+}
+
 /// Statements that remove `world`.
 pub(crate) fn remove(world: &World) -> String {
     let tables: Vec<_> = world.tables.iter().map(|table| table.name.sql()).collect();

@@ -119,47 +119,50 @@ impl Frag {
     }
 
     /// This text with its `number`th possible reduction applied, or `None` if it has fewer.
-    pub(crate) fn reduced(&self, number: usize) -> Option<Self> {
-        let mut left = number;
-        self.reduce(&mut left).ok()
+    ///
+    /// Also tells whether a query took the place of the one around it, whose order may be another.
+    pub(crate) fn reduced(&self, number: usize) -> Option<(Self, bool)> {
+        let mut step = Step { left: number, hoisted: false };
+        self.reduce(&mut step).ok().map(|frag| (frag, step.hoisted))
     }
 
-    /// `Err` if the reduction lies behind this piece; `left` then says how far.
-    fn reduce(&self, left: &mut usize) -> Result<Self, ()> {
+    /// `Err` if the reduction lies behind this piece; `step` then says how far.
+    fn reduce(&self, step: &mut Step) -> Result<Self, ()> {
         match self {
             Self::Text(_) | Self::Param(_) => Err(()),
-            Self::Seq(parts) => reduce_one(parts, left).map(Self::Seq),
+            Self::Seq(parts) => reduce_one(parts, step).map(Self::Seq),
             Self::Opt(inner) => {
-                if take(left) {
+                if step.take() {
                     return Ok(Self::empty());
                 }
-                inner.reduce(left).map(Self::opt)
+                inner.reduce(step).map(Self::opt)
             }
             Self::Or(inner, simple) => {
-                if take(left) {
+                if step.take() {
                     return Ok(Self::Text(simple.clone()));
                 }
                 let simple = simple.clone();
-                inner.reduce(left).map(|inner| inner.or(simple))
+                inner.reduce(step).map(|inner| inner.or(simple))
             }
             Self::List { sep, min, items } => {
                 let droppable = if items.len() > *min { items.len() } else { 0 };
-                if *left < droppable {
+                if step.left < droppable {
                     let mut items = items.clone();
-                    items.remove(*left);
+                    items.remove(step.left);
                     return Ok(Self::list(sep, *min, items));
                 }
-                *left -= droppable;
-                reduce_one(items, left).map(|items| Self::list(sep, *min, items))
+                step.left -= droppable;
+                reduce_one(items, step).map(|items| Self::list(sep, *min, items))
             }
             Self::Node(kind, inner) => {
                 let mut hoisted = Vec::new();
                 inner.nearest(*kind, &mut hoisted);
-                if *left < hoisted.len() {
-                    return Ok(hoisted[*left].clone());
+                if step.left < hoisted.len() {
+                    step.hoisted = *kind == Kind::Query;
+                    return Ok(hoisted[step.left].clone());
                 }
-                *left -= hoisted.len();
-                inner.reduce(left).map(|inner| inner.node(*kind))
+                step.left -= hoisted.len();
+                inner.reduce(step).map(|inner| inner.node(*kind))
             }
         }
     }
@@ -178,17 +181,26 @@ impl Frag {
     }
 }
 
-fn take(left: &mut usize) -> bool {
-    if *left == 0 {
-        return true;
-    }
-    *left -= 1;
-    false
+/// How far the reduction that is looked for still lies, and what it turned out to be.
+#[derive(Debug)]
+struct Step {
+    left: usize,
+    hoisted: bool,
 }
 
-fn reduce_one(parts: &[Frag], left: &mut usize) -> Result<Vec<Frag>, ()> {
+impl Step {
+    fn take(&mut self) -> bool {
+        if self.left == 0 {
+            return true;
+        }
+        self.left -= 1;
+        false
+    }
+}
+
+fn reduce_one(parts: &[Frag], step: &mut Step) -> Result<Vec<Frag>, ()> {
     for (i, part) in parts.iter().enumerate() {
-        if let Ok(reduced) = part.reduce(left) {
+        if let Ok(reduced) = part.reduce(step) {
             let mut parts = parts.to_vec();
             parts[i] = reduced;
             return Ok(parts);
@@ -224,7 +236,7 @@ mod tests {
     fn every_reduction_is_tried_once_and_keeps_the_syntax() {
         let sample = sample();
         let all: Vec<_> =
-            (0..).map_while(|i| sample.reduced(i)).map(|frag| frag.render(&values()).0).collect();
+            (0..).map_while(|i| sample.reduced(i)).map(|(frag, _)| frag.render(&values()).0).collect();
         assert_eq!(
             all,
             [
@@ -234,5 +246,17 @@ mod tests {
                 "SELECT x, $1 WHERE a"
             ]
         );
+    }
+
+    /// The order of what is left is not that of what stood around it.
+    #[test]
+    fn a_query_in_the_place_of_another_is_told() {
+        let inner = seq!["SELECT b FROM u"].node(Kind::Query);
+        let outer = seq!["SELECT a FROM (", inner, ") AS t", Frag::from(" WHERE c").opt(), " ORDER BY 1"];
+        let outer = outer.node(Kind::Query);
+        let all: Vec<_> = (0..).map_while(|i| outer.reduced(i)).map(|(f, h)| (f.render(&[]).0, h)).collect();
+        assert_eq!(all[0], ("SELECT b FROM u".to_owned(), true));
+        assert_eq!(all[1], ("SELECT a FROM (SELECT b FROM u) AS t ORDER BY 1".to_owned(), false));
+        assert_eq!(all.len(), 2);
     }
 }

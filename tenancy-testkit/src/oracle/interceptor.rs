@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use tenancy_core::{Tenant, TenantContext, TenantId};
-use tenancy_seaorm::{Dialect, ErrorKind, LeakyPredicates, Policy, PolicyBuilder, Rewriter, TenantValue};
+use tenancy_seaorm::{Dialect, Policy, PolicyBuilder, Rewriter, TenantValue};
 
 use super::subject::{Layout, Refusal, Scope, Scoped, Statement, Subject};
 use super::value::Value;
@@ -12,14 +12,10 @@ use super::world::World;
 
 type Change = Arc<dyn Fn(PolicyBuilder) -> PolicyBuilder + Send + Sync>;
 
-/// The rewriter of `tenancy-seaorm`, with its default policy.
-///
-/// A statement with a predicate that may fail on other tenants' rows is refused by default. It is then scoped with
-/// [`LeakyPredicates::Fence`]. Either way it runs on bare shared tables, where no wall hides a filter that is missing.
+/// The rewriter of `tenancy-seaorm`, with its default policy, on bare shared tables: no wall hides a missing filter.
 #[derive(Clone, Default)]
 pub struct Interceptor {
     change: Option<Change>,
-    fenceless: bool,
 }
 
 impl fmt::Debug for Interceptor {
@@ -45,21 +41,8 @@ impl Interceptor {
         self
     }
 
-    /// Leaves statements refused that the default policy refuses for their leaky predicates.
-    #[must_use]
-    pub fn without_fence(mut self) -> Self {
-        self.fenceless = true;
-        self
-    }
-
-    fn rewriter(&self, world: &World, leaky: LeakyPredicates) -> Rewriter {
-        let mut policy = Policy::builder().unique_keys_include_tenant().leaky_predicates(leaky);
-        for (table, column) in world.owned_tables() {
-            policy = policy.tenant_column(column).owned_table(table);
-        }
-        for table in world.global_tables() {
-            policy = policy.global_table(table);
-        }
+    fn rewriter(&self, world: &World) -> Rewriter {
+        let mut policy = policy_of(world);
         if let Some(change) = &self.change {
             policy = change(policy);
         }
@@ -71,17 +54,12 @@ impl Interceptor {
 impl Subject for Interceptor {
     fn prepare(&self, world: &World) -> Arc<dyn Scope> {
         let tenants = world.tenants().iter().map(|tenant| (tenant.clone(), value_of(tenant))).collect();
-        Arc::new(Prepared {
-            strict: self.rewriter(world, LeakyPredicates::Refuse),
-            fenced: (!self.fenceless).then(|| self.rewriter(world, LeakyPredicates::Fence)),
-            tenants,
-        })
+        Arc::new(Prepared { rewriter: self.rewriter(world), tenants })
     }
 }
 
 struct Prepared {
-    strict: Rewriter,
-    fenced: Option<Rewriter>,
+    rewriter: Rewriter,
     tenants: Vec<(TenantId, TenantValue)>,
 }
 
@@ -91,19 +69,25 @@ impl Scope for Prepared {
         let Some((_, tenant)) = known else {
             return Err(Refusal { construct: "an unknown tenant".to_owned() });
         };
-        let rewrite = |rewriter: &Rewriter| {
-            let (mut sql, mut values) = (statement.sql.clone(), statement.values.iter().map(bound).collect());
-            rewriter.rewrite_text(&mut sql, &mut values, tenant).map(|()| (sql, values))
-        };
-        let scoped = match (rewrite(&self.strict), &self.fenced) {
-            (Err(error), Some(fenced)) if error.kind() == ErrorKind::LeakyPredicate => rewrite(fenced),
-            (other, _) => other,
-        };
-        let (sql, values) = scoped.map_err(|error| Refusal {
+        let (mut sql, mut values) = (statement.sql.clone(), statement.values.iter().map(bound).collect());
+        let scoped = self.rewriter.rewrite_text(&mut sql, &mut values, tenant);
+        scoped.map_err(|error| Refusal {
             construct: format!("{}: {}", error.kind().as_str(), error.construct()),
         })?;
         Ok(Scoped { layout: Layout::Shared, sql, values: values.into_iter().map(unbound).collect() })
     }
+}
+
+/// The policy of a world's tables.
+pub(crate) fn policy_of(world: &World) -> PolicyBuilder {
+    let mut policy = Policy::builder().unique_keys_include_tenant();
+    for (table, column) in world.owned_tables() {
+        policy = policy.tenant_column(column).owned_table(table);
+    }
+    for table in world.global_tables() {
+        policy = policy.global_table(table);
+    }
+    policy
 }
 
 fn value_of(tenant: &TenantId) -> TenantValue {
@@ -112,7 +96,7 @@ fn value_of(tenant: &TenantId) -> TenantValue {
     TenantValue::of(&TenantContext::assertion(tenant, "the oracle's tenant").expect("an active tenant"))
 }
 
-fn bound(value: &Value) -> sea_orm::Value {
+pub(crate) fn bound(value: &Value) -> sea_orm::Value {
     match value {
         Value::Int(v) => sea_orm::Value::Int(*v),
         Value::BigInt(v) => sea_orm::Value::BigInt(*v),

@@ -22,12 +22,14 @@ mod r#gen;
 #[cfg(feature = "seaorm")]
 mod interceptor;
 mod report;
-mod rng;
+pub(crate) mod rng;
 mod run;
 mod schema;
 mod seed;
 mod strategy;
 mod subject;
+#[cfg(feature = "seaorm")]
+mod through;
 mod value;
 mod world;
 
@@ -44,6 +46,8 @@ use self::run::worker::{Plan, again, work};
 pub use self::seed::Seed;
 pub use self::strategy::{StatementTree, Statements};
 pub use self::subject::{Layout, Refusal, RowSecurity, Scope, Scoped, Statement, Subject};
+#[cfg(feature = "seaorm")]
+pub use self::through::Connections;
 pub use self::value::{Type, Value};
 pub use self::world::World;
 use crate::error::Error;

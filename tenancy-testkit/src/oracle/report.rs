@@ -75,6 +75,8 @@ pub struct Difference {
     pub twin: Outcome,
     /// What the subject gave.
     pub subject: Outcome,
+    /// What row-level security gave: if it errs too, the statement's outcome may not follow from SQL alone.
+    pub walled: Option<Outcome>,
     /// SQL that makes the tables and rows.
     pub script: String,
 }
@@ -162,7 +164,7 @@ impl Difference {
         found: Statement,
         small: Small,
     ) -> Self {
-        let Small { world, statement, trial } = small;
+        let Small { world, statement, trial, walled } = small;
         Self {
             seed,
             reason,
@@ -172,6 +174,7 @@ impl Difference {
             scoped: trial.scoped,
             twin: trial.twin,
             subject: trial.subject,
+            walled,
             script: ddl::create(&world, Placement::Shared).replace(';', ";\n"),
         }
     }
@@ -258,7 +261,8 @@ impl fmt::Display for Difference {
             Values(&self.scoped.values)
         )?;
         writeln!(f, "alone: {}", Shown(&self.twin))?;
-        write!(f, "scoped: {}", Shown(&self.subject))
+        write!(f, "scoped: {}", Shown(&self.subject))?;
+        self.walled.iter().try_for_each(|walled| write!(f, "\nbehind row-level security: {}", Shown(walled)))
     }
 }
 

@@ -68,8 +68,9 @@ impl StatementTree {
     }
 
     fn advance(&mut self) -> bool {
-        if let Some(frag) = self.best.frag.reduced(self.next) {
-            self.current = Draft { frag, ..self.best.clone() };
+        if let Some((frag, hoisted)) = self.best.frag.reduced(self.next) {
+            let ordered = self.best.ordered && !hoisted;
+            self.current = Draft { frag, ordered, ..self.best.clone() };
             self.next += 1;
             return true;
         }

@@ -3,15 +3,20 @@
 mod container;
 mod local;
 mod names;
+#[cfg(feature = "faults")]
+mod restart;
 mod role;
 mod server;
 mod service;
 mod setup;
 mod sweep;
 mod template;
+mod verifier;
 
 use std::{error::Error as StdError, fmt, future::Future, time::Duration};
 
+#[cfg(feature = "faults")]
+pub use self::restart::Stop;
 pub use self::{
     role::{RolePower, require_app_role, role_powers},
     server::PostgresServer,

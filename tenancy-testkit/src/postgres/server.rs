@@ -172,8 +172,11 @@ impl PostgresServer {
         let doing = "the server refused an operation of the kit";
         match setup::execute(&mut admin, statement).await {
             Ok(()) => return Ok(()),
-            Err(refused @ sqlx::Error::Database(_)) => {
-                return Err(Error::server(doing, Reason::from(refused)));
+            // "Terminating connection …", class 57P, is the connection's end, as a restart brings it.
+            Err(sqlx::Error::Database(refused))
+                if !refused.code().is_some_and(|code| code.starts_with("57P")) =>
+            {
+                return Err(Error::server(doing, Reason::from(sqlx::Error::Database(refused))));
             }
             Err(_) => {}
         }

@@ -7,6 +7,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use super::{
     names::{self, Key},
     service::{Detail, Login, connect},
+    verifier::verifier,
 };
 use crate::server::{reason::Reason, state::random_hex};
 
@@ -60,7 +61,10 @@ async fn make_roles(admin: &mut PgConnection, detail: &Detail) -> Result<(), Rea
     }
     for Login { name, password } in [&detail.owner, &detail.app] {
         // What is left out is off: no superuser, no BYPASSRLS, no CREATEDB, no CREATEROLE, no REPLICATION.
-        execute(admin, &format!("CREATE ROLE {name} LOGIN PASSWORD '{password}'")).await?;
+        let mut salt = [0; 16];
+        getrandom::fill(&mut salt).expect("the operating system has random numbers");
+        let verifier = verifier(password, salt);
+        execute(admin, &format!("CREATE ROLE {name} LOGIN PASSWORD '{verifier}'")).await?;
     }
     if !superuser {
         // Giving a database to the owner and ending the connections of both takes membership in them; since

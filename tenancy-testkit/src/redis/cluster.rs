@@ -6,7 +6,7 @@ use redis::aio::MultiplexedConnection;
 
 use super::{
     TestRedis,
-    local::{Mode, Node},
+    local::{Mode, Node, random_password},
     service::connect,
 };
 use crate::{
@@ -37,8 +37,9 @@ impl TestRedisCluster {
     pub async fn start() -> Result<Self, Error> {
         let mut nodes = Vec::new();
         let mut started = Vec::new();
+        let password = random_password();
         for _ in 0..NODES {
-            let (owner, node) = TestRedis::start_node(Mode::Cluster).await?;
+            let (owner, node) = TestRedis::start_node(Mode::Cluster, password.clone()).await?;
             nodes.push(owner);
             started.push(node);
         }
@@ -47,7 +48,7 @@ impl TestRedisCluster {
         Ok(Self { nodes })
     }
 
-    /// Returns the URL of each node, as a cluster client takes them.
+    /// Returns the URL of each node, all with the same password, as a cluster client takes them.
     #[must_use]
     pub fn urls(&self) -> Vec<&str> {
         self.nodes.iter().map(TestRedis::url).collect()

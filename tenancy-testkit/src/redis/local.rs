@@ -36,7 +36,8 @@ pub(crate) struct Node {
 
 /// Starts the server that the run shares.
 pub(crate) async fn start(ladder: &Ladder, folder: &StateFolder) -> Result<Started, Reason> {
-    let Running { id, started: node, .. } = start_node(ladder, folder, Mode::Single).await?;
+    let Running { id, started: node, .. } =
+        start_node(ladder, folder, Mode::Single, &random_password()).await?;
     Ok(Started { id, description: format!("Redis {}", node.version), url: node.url })
 }
 
@@ -48,16 +49,21 @@ pub(crate) enum Mode {
     Cluster,
 }
 
-/// Starts one server under a watchdog.
+/// Returns a password that nobody else knows.
+pub(crate) fn random_password() -> String {
+    random_hex(32)
+}
+
+/// Starts one server under a watchdog. Clients of a cluster take one password for all of its nodes.
 pub(crate) async fn start_node(
     ladder: &Ladder,
     folder: &StateFolder,
     mode: Mode,
+    password: &str,
 ) -> Result<Running<Node>, Reason> {
     local::run(&REDIS, ladder, folder, async |site| {
-        let password = random_hex(32);
         let url = |port| format!("redis://:{password}@127.0.0.1:{port}/0");
-        let spawn = |port| spawn(&site, mode, port, &password);
+        let spawn = |port| spawn(&site, mode, port, password);
         let ask = |port| async move { server_version(&url(port)).await };
         let distance = (mode == Mode::Cluster).then_some(BUS_DISTANCE);
         let (port, version) = start_on_port(distance, spawn, &site.log(), ask).await?;

@@ -9,11 +9,15 @@ mod service;
 
 use std::{fmt, time::Duration};
 
+use tokio::net::TcpStream;
+
 use self::local::{Mode, Node};
 pub use self::{cluster::TestRedisCluster, server::RedisServer};
 use crate::{
     error::{Error, RungFailure},
-    server::{Ladder, Rung, attach::Service, runtime, state::StateFolder, watchdog::Watchdog},
+    server::{
+        Ladder, Rung, attach::Service, reason::Reason, runtime, state::StateFolder, watchdog::Watchdog,
+    },
 };
 
 /// A destructor blocks a thread that may be the only one on which the test's other connections make progress.
@@ -44,8 +48,8 @@ pub struct TestRedis {
 enum Held {
     /// A numbered database of a shared server.
     Database(RedisServer, u32),
-    /// A server of its own.
-    Server(Watchdog),
+    /// A server of its own, on this port.
+    Server(Watchdog, u16),
 }
 
 impl fmt::Debug for TestRedis {
@@ -80,18 +84,19 @@ impl TestRedis {
     /// [`ErrorKind::NoServer`](crate::ErrorKind::NoServer) if there is no `redis-server` on this machine or it does
     /// not start.
     pub async fn dedicated() -> Result<Self, Error> {
-        Self::start_node(Mode::Single).await.map(|(redis, _)| redis)
+        Self::start_node(Mode::Single, local::random_password()).await.map(|(redis, _)| redis)
     }
 
-    async fn start_node(mode: Mode) -> Result<(Self, Node), Error> {
+    async fn start_node(mode: Mode, password: String) -> Result<(Self, Node), Error> {
         let ladder = Ladder::from_env("REDIS")?;
         let folder = StateFolder::open("redis-alone", &ladder)?;
-        let running = runtime::run(async move { local::start_node(&ladder, &folder, mode).await }).await;
+        let running =
+            runtime::run(async move { local::start_node(&ladder, &folder, mode, &password).await }).await;
         let failed =
             |reason: &dyn fmt::Display| RungFailure { rung: Rung::Local, reason: reason.to_string() };
         let running =
             running.map_err(|reason| Error::no_server(service::Redis::NAME, vec![failed(&reason)]))?;
-        let held = Some(Held::Server(running.watchdog));
+        let held = Some(Held::Server(running.watchdog, running.started.port));
         Ok((Self { url: running.started.url.clone(), held }, running.started))
     }
 
@@ -116,13 +121,24 @@ impl TestRedis {
             Some(Held::Database(server, number)) => {
                 runtime::run(async move { server.release(&url, number).await }).await
             }
-            Some(Held::Server(watchdog)) => {
+            Some(Held::Server(watchdog, port)) => {
                 watchdog.end_now();
-                Ok(())
+                runtime::run(async move { until_gone(port).await }).await
             }
             None => Ok(()),
         }
     }
+}
+
+/// Waits until nobody listens on `port`.
+async fn until_gone(port: u16) -> Result<(), Error> {
+    for _ in 0..1_000 {
+        if TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Err(Error::server("the server does not end", Reason::from("it still accepts connections")))
 }
 
 impl Drop for TestRedis {
@@ -133,7 +149,7 @@ impl Drop for TestRedis {
                 // What is not given back now is taken over when this process is gone.
                 runtime::run_blocking(async move { drop(server.release(&url, number).await) }, DROP_LIMIT);
             }
-            Some(Held::Server(watchdog)) => watchdog.end_now(),
+            Some(Held::Server(watchdog, _)) => watchdog.end_now(),
             None => {}
         }
     }

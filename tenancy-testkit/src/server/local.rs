@@ -46,8 +46,8 @@ pub(crate) struct Running<T> {
     pub(crate) id: String,
     /// A shared server ends with its last user; only one that is somebody's own is ended by hand.
     #[cfg_attr(
-        not(feature = "redis"),
-        expect(dead_code, reason = "only the kit's Redis has servers of its own")
+        not(any(feature = "redis", feature = "pgbouncer")),
+        expect(dead_code, reason = "only Redis and PgBouncer have servers of one test's own")
     )]
     pub(crate) watchdog: Watchdog,
     pub(crate) started: T,

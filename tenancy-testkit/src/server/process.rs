@@ -28,6 +28,12 @@ impl Account {
         found.map(|ids| Self(Some(ids))).ok_or_else(missing)
     }
 
+    /// Returns the account that owns something that a server of the kit made.
+    #[cfg(feature = "faults")]
+    pub(crate) fn of(uid: u32, gid: u32) -> Self {
+        Self(rustix::process::getuid().is_root().then_some((uid, gid)))
+    }
+
     /// Returns a command that runs `program` as this account, with nothing of the tests' terminal.
     pub(crate) fn command(self, program: &Path) -> Command {
         let mut command = Command::new(program);

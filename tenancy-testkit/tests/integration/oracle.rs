@@ -9,7 +9,7 @@ use tenancy_core::TenantId;
 use tenancy_seaorm::Mutant;
 use tenancy_testkit::ErrorKind;
 use tenancy_testkit::oracle::{
-    Interceptor, Oracle, Refusal, RowSecurity, Scope, Scoped, Statement, Subject, World,
+    Connections, Interceptor, Oracle, Refusal, RowSecurity, Scope, Scoped, Statement, Subject, World,
 };
 
 use crate::support::TestResult;
@@ -106,6 +106,7 @@ async fn the_statements_have_every_construct_that_isolation_is_hard_for() -> Tes
         "RETURNING",
         "repeated parameter",
         "leaky expression",
+        "leaky query without a table of tenants",
         "names the tenant column",
         "write for another tenant",
         "schema-qualified table",
@@ -113,6 +114,21 @@ async fn the_statements_have_every_construct_that_isolation_is_hard_for() -> Tes
     ] {
         let count = report.constructs.get(construct).copied().unwrap_or_default();
         assert!(count >= 2, "{construct}: {count}");
+    }
+    Ok(())
+}
+
+/// Through whole connections: values are bound, rows decoded and errors scrubbed on the way.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenants_connection_does_what_a_connection_of_its_own_does() -> TestResult {
+    for oracle in [Connections::postgres(), Connections::sqlite()] {
+        let statements = number("TENANCY_STATEMENTS", 1_000);
+        let report = oracle.with_seed(number("TENANCY_SEED", 1)).with_statements(statements).run().await?;
+        println!("{oracle:?}\n{report}");
+        assert!(report.differences.is_empty(), "see above");
+        assert_eq!(report.statements, statements);
+        assert!(report.refused_share() <= 0.05, "{:.3} refused", report.refused_share());
+        assert!(report.valid_share() >= 0.85, "{:.3} valid", report.valid_share());
     }
     Ok(())
 }

@@ -135,6 +135,9 @@ async fn a_cluster_has_all_slots_and_sends_a_key_to_its_node() -> TestResult {
     let cluster = TestRedisCluster::start().await?;
     let urls = cluster.urls();
     assert_eq!(urls.len(), 3);
+    // A cluster client refuses nodes whose passwords differ.
+    let logins: HashSet<_> = urls.iter().map(|url| url.split_once('@').map(|(login, _)| login)).collect();
+    assert!(logins.len() == 1 && !logins.contains(&None));
     let (mut stored, mut moved) = (0, 0);
     for url in &urls {
         let info: String = cmd("CLUSTER").arg("INFO").query_async(&mut connect(url).await).await?;
@@ -146,6 +149,16 @@ async fn a_cluster_has_all_slots_and_sends_a_key_to_its_node() -> TestResult {
         }
     }
     assert_eq!((stored, moved), (1, 2));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_of_its_own_is_gone_once_it_is_closed() -> TestResult {
+    let redis = TestRedis::dedicated().await?;
+    let mut connection = connect(redis.url()).await;
+    cmd("PING").exec_async(&mut connection).await?;
+    redis.close().await?;
+    assert!(cmd("PING").exec_async(&mut connection).await.is_err());
     Ok(())
 }
 

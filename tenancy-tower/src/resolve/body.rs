@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use tenancy_core::{Ended, RejectionReason, ScopeSlot, TenantContext};
+use tenancy_core::{Ended, RejectionReason, ScopeSlot};
 
 use super::rejection::grpc_trailers;
 
@@ -36,44 +36,44 @@ pin_project! {
     pub struct ResponseBody<B> {
         #[pin]
         kind: Kind<B>,
-        slot: Option<ScopeSlot>,
-        // Made when the body first has to wait.
-        ended: Option<Ended>,
-        grpc: bool,
+        scope: Option<Scope>,
     }
 
     /// What the handler left in the body is dropped in the scope too.
     impl<B> PinnedDrop for ResponseBody<B> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            if let Some(slot) = this.slot {
-                slot.run(|| this.kind.set(Kind::Refusal { text: None }));
+            if let Some(scope) = this.scope {
+                scope.slot.run(|| this.kind.set(Kind::Refusal { text: None }));
             }
         }
     }
+}
+
+/// Whose body it is, and how it ends when its tenant does. Small, since it is moved with every answer.
+struct Scope {
+    slot: ScopeSlot,
+    /// Made when the body first has to wait.
+    ended: Option<Box<Ended>>,
+    grpc: bool,
 }
 
 pin_project! {
     #[project = KindProj]
     enum Kind<B> {
         Inner { #[pin] body: B },
-        Refusal { text: Option<Bytes> },
+        Refusal { text: Option<Box<Bytes>> },
     }
 }
 
 impl<B> ResponseBody<B> {
     #[inline]
-    pub(super) fn scoped(body: B, context: Option<TenantContext>, grpc: bool) -> Self {
-        Self { kind: Kind::Inner { body }, slot: context.map(ScopeSlot::new), ended: None, grpc }
+    pub(super) fn scoped(body: B, slot: Option<ScopeSlot>, grpc: bool) -> Self {
+        Self { kind: Kind::Inner { body }, scope: slot.map(|slot| Scope { slot, ended: None, grpc }) }
     }
 
     pub(super) fn refusal(text: Bytes) -> Self {
-        Self {
-            kind: Kind::Refusal { text: (!text.is_empty()).then_some(text) },
-            slot: None,
-            ended: None,
-            grpc: false,
-        }
+        Self { kind: Kind::Refusal { text: (!text.is_empty()).then(|| Box::new(text)) }, scope: None }
     }
 }
 
@@ -92,10 +92,12 @@ where
         let body = match this.kind.as_mut().project() {
             KindProj::Inner { body } => body,
             KindProj::Refusal { text } => {
-                return Poll::Ready(text.take().map(|text| Ok(Frame::data(text.into()))));
+                return Poll::Ready(text.take().map(|text| Ok(Frame::data((*text).into()))));
             }
         };
-        let Some(slot) = this.slot else { return body.poll_frame(cx).map_err(Into::into) };
+        let Some(Scope { slot, ended, grpc }) = this.scope else {
+            return body.poll_frame(cx).map_err(Into::into);
+        };
         let frame = slot.run(|| body.poll_frame(cx));
         // Looked at last: what the handler produced while the tenant was suspended is not handed out.
         let gone = match &frame {
@@ -103,14 +105,14 @@ where
             Poll::Ready(Some(_)) => !slot.context().is_still_active(),
             // An idle stream must hear of it.
             Poll::Pending => {
-                let ended = this.ended.get_or_insert_with(|| slot.context().ended());
-                Pin::new(ended).poll(cx).is_ready()
+                let ended = ended.get_or_insert_with(|| Box::new(slot.context().ended()));
+                Pin::new(&mut **ended).poll(cx).is_ready()
             }
         };
         if !gone {
             return frame.map_err(Into::into);
         }
-        if *this.grpc {
+        if *grpc {
             // A status rather than a broken stream, and nothing after it.
             slot.run(|| this.kind.set(Kind::Refusal { text: None }));
             let trailers = grpc_trailers(RejectionReason::UnknownTenant);

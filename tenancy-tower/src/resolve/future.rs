@@ -17,7 +17,7 @@ use tower_service::Service;
 use super::body::ResponseBody;
 use super::layer::Config;
 use super::rejection::{self, Protocol};
-use super::service::call_in_scope;
+use super::service::prepare;
 
 pin_project! {
     /// The answer to one request; made by [`ResolveTenant`](super::ResolveTenant).
@@ -50,11 +50,18 @@ pin_project! {
 pin_project! {
     #[project = StateProj]
     enum State<S, F, ReqB> {
-        Resolving { answer: BoxFuture<Result<TenantContext, Rejection>>, call: Option<Box<Call<S, ReqB>>> },
         Running { #[pin] call: F },
-        Refused { rejection: Box<Rejection>, protocol: Protocol },
+        // What few requests come to, behind one pointer, so that all others are moved in less.
+        NotYet { before: Box<Before<S, ReqB>> },
         Done,
     }
+}
+
+/// What stands before a call, or in its place.
+#[allow(clippy::large_enum_variant, reason = "it is never moved: it stands behind a pointer")]
+enum Before<S, ReqB> {
+    Resolving { answer: BoxFuture<Result<TenantContext, Rejection>>, call: Option<Call<S, ReqB>> },
+    Refused { rejection: Rejection, protocol: Protocol },
 }
 
 /// A call that waits for its tenant.
@@ -73,28 +80,35 @@ where
     }
 
     #[inline]
-    pub(super) fn running(call: S::Future, slot: ScopeSlot, after: Option<Arc<Config>>) -> Self {
+    pub(super) fn running(
+        inner: &mut S,
+        request: Request<ReqB>,
+        context: TenantContext,
+        after: Option<Arc<Config>>,
+    ) -> Self {
+        let mut slot = ScopeSlot::new(context);
+        // The synchronous part of the call runs in the scope too.
+        let call = slot.run_with(request, |request| inner.call(request));
         Self { state: State::Running { call }, slot: Some(slot), after }
     }
 
+    #[cold]
     pub(super) fn refused(rejection: Rejection, protocol: Protocol) -> Self {
-        Self { state: State::refused(rejection, protocol), slot: None, after: None }
+        Self::not_yet(Before::Refused { rejection, protocol })
     }
 
+    #[cold]
     pub(super) fn resolving(
         answer: BoxFuture<Result<TenantContext, Rejection>>,
         inner: S,
         config: Arc<Config>,
         request: Request<ReqB>,
     ) -> Self {
-        let call = Some(Box::new(Call { inner, config, request }));
-        Self { state: State::Resolving { answer, call }, slot: None, after: None }
+        Self::not_yet(Before::Resolving { answer, call: Some(Call { inner, config, request }) })
     }
-}
 
-impl<S, F, ReqB> State<S, F, ReqB> {
-    fn refused(rejection: Rejection, protocol: Protocol) -> Self {
-        Self::Refused { rejection: Box::new(rejection), protocol }
+    fn not_yet(before: Before<S, ReqB>) -> Self {
+        Self { state: State::NotYet { before: Box::new(before) }, slot: None, after: None }
     }
 }
 
@@ -115,12 +129,15 @@ where
                 Poll::Pending => return Poll::Pending,
             }
         }
-        let answer = match this.slot {
-            Some(slot) => ready!(slot.run(|| poll_call(this.state, cx))),
-            None => ready!(poll_call(this.state, cx)),
-        };
-        let context = this.slot.take().map(ScopeSlot::into_context);
-        Poll::Ready(answer.map(|response| finish(response, context, this.after.as_deref())))
+        // Written by the closure rather than returned: answers are large, and moved as seldom as can be.
+        let mut answer = Poll::Pending;
+        match this.slot {
+            Some(slot) => slot.run(|| poll_call(this.state, cx, &mut answer)),
+            None => poll_call(this.state, cx, &mut answer),
+        }
+        let answer = ready!(answer);
+        let slot = this.slot.take();
+        Poll::Ready(answer.map(|response| finish(response, slot, this.after.as_deref())))
     }
 }
 
@@ -129,31 +146,34 @@ where
     S: Service<Request<ReqB>>,
 {
     /// Goes on to the call, where the tenant was still to be found; or to the answer to a request that is refused.
+    #[cold]
     fn advance(
         mut self: Pin<&mut Self>,
         slot: &mut Option<ScopeSlot>,
         after: &mut Option<Arc<Config>>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Response<Bytes>>> {
-        if let StateProj::Resolving { answer, call } = self.as_mut().project() {
-            let answer = ready!(answer.as_mut().poll(cx));
-            let Call { mut inner, config, request } = *call.take().expect(DONE);
-            match answer {
-                Ok(context) => {
-                    let (call, scope) = call_in_scope(&mut inner, &config, request, context);
-                    *slot = Some(scope);
-                    *after = config.cache.then_some(config);
-                    self.set(Self::Running { call });
-                    return Poll::Ready(None);
-                }
-                Err(rejection) => {
-                    let protocol = Protocol::of(request.version(), request.headers());
-                    self.set(Self::refused(rejection, protocol));
+        let StateProj::NotYet { before } = self.as_mut().project() else { panic!("{DONE}") };
+        let response = match &mut **before {
+            Before::Refused { rejection, protocol } => rejection::respond(rejection, *protocol),
+            Before::Resolving { answer, call } => {
+                let answer = ready!(answer.as_mut().poll(cx));
+                let Call { mut inner, config, mut request } = call.take().expect(DONE);
+                match answer {
+                    Ok(context) => {
+                        prepare(&mut request, &config, &context);
+                        let scope = slot.insert(ScopeSlot::new(context));
+                        let call = scope.run(|| inner.call(request));
+                        *after = config.cache.then_some(config);
+                        self.set(Self::Running { call });
+                        return Poll::Ready(None);
+                    }
+                    Err(rejection) => {
+                        rejection::respond(&rejection, Protocol::of(request.version(), request.headers()))
+                    }
                 }
             }
-        }
-        let StateProj::Refused { rejection, protocol } = self.as_mut().project() else { panic!("{DONE}") };
-        let response = rejection::respond(rejection, *protocol);
+        };
         self.set(Self::Done);
         Poll::Ready(Some(response))
     }
@@ -164,13 +184,15 @@ where
 fn poll_call<S, F: Future, ReqB>(
     mut state: Pin<&mut State<S, F, ReqB>>,
     cx: &mut Context<'_>,
-) -> Poll<F::Output> {
+    answer: &mut Poll<F::Output>,
+) {
     let StateProj::Running { call } = state.as_mut().project() else {
         unreachable!("only a running call is polled")
     };
-    let output = ready!(call.poll(cx));
-    state.set(State::Done);
-    Poll::Ready(output)
+    *answer = call.poll(cx);
+    if answer.is_ready() {
+        state.set(State::Done);
+    }
 }
 
 const DONE: &str = "a future is not polled after it is done";
@@ -178,10 +200,10 @@ const DONE: &str = "a future is not polled after it is done";
 #[inline]
 fn finish<B: Body>(
     mut response: Response<B>,
-    context: Option<TenantContext>,
+    slot: Option<ScopeSlot>,
     config: Option<&Config>,
 ) -> Response<ResponseBody<B>> {
-    if let (Some(_), Some(config)) = (&context, config) {
+    if let (Some(_), Some(config)) = (&slot, config) {
         let headers = response.headers_mut();
         headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private"));
         if let Some(vary) = &config.vary {
@@ -190,7 +212,7 @@ fn finish<B: Body>(
     }
     // Bodies of a known size are at hand already; gRPC's never say theirs.
     let grpc = response.body().size_hint().exact().is_none() && rejection::is_grpc(response.headers());
-    response.map(|body| ResponseBody::scoped(body, context, grpc))
+    response.map(|body| ResponseBody::scoped(body, slot, grpc))
 }
 
 impl<S, ReqB> fmt::Debug for ResponseFuture<S, ReqB>

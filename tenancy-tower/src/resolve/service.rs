@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{Request, Response, Uri};
 use http_body::Body;
-use tenancy_core::{PathStrategy, Resolution, ResolveInput, ScopeSlot, TenantContext, TenantResolver};
+use tenancy_core::{PathStrategy, Resolution, ResolveInput, TenantContext, TenantResolver};
 use tower_service::Service;
 
 use super::body::ResponseBody;
@@ -57,16 +57,18 @@ where
     }
 
     #[inline]
-    fn call(&mut self, request: Request<ReqB>) -> Self::Future {
-        let mut input = ResolveInput::new(&request, (self.config.peer)(request.extensions()));
-        input.uri = (self.config.target)(request.extensions()).unwrap_or(input.uri);
-        if self.config.is_public(input.method, input.uri.path()) {
+    fn call(&mut self, mut request: Request<ReqB>) -> Self::Future {
+        let config = &*self.config;
+        let mut input = ResolveInput::new(&request, (config.peer)(request.extensions()));
+        input.uri = (config.target)(request.extensions()).unwrap_or(input.uri);
+        if !config.public.is_empty() && config.is_public(input.method, input.uri.path()) {
             return ResponseFuture::public(self.inner.call(request));
         }
         match self.resolver.resolve(input) {
             Resolution::Ready(Ok(context)) => {
-                let (call, slot) = call_in_scope(&mut self.inner, &self.config, request, context);
-                ResponseFuture::running(call, slot, self.after())
+                prepare(&mut request, config, &context);
+                let after = config.cache.then(|| Arc::clone(&self.config));
+                ResponseFuture::running(&mut self.inner, request, context, after)
             }
             Resolution::Ready(Err(rejection)) => {
                 ResponseFuture::refused(rejection, Protocol::of(request.version(), request.headers()))
@@ -81,38 +83,20 @@ where
     }
 }
 
-impl<S, R> ResolveTenant<S, R> {
-    #[inline]
-    fn after(&self) -> Option<Arc<Config>> {
-        self.config.cache.then(|| Arc::clone(&self.config))
-    }
-}
-
-/// Calls the inner service for the tenant: its synchronous part runs in the scope too.
+/// Makes `request` one of the tenant.
 #[inline]
-pub(super) fn call_in_scope<S, ReqB>(
-    inner: &mut S,
-    config: &Config,
-    mut request: Request<ReqB>,
-    context: TenantContext,
-) -> (S::Future, ScopeSlot)
-where
-    S: Service<Request<ReqB>>,
-{
+pub(super) fn prepare<B>(request: &mut Request<B>, config: &Config, context: &TenantContext) {
     #[cfg(feature = "tracing")]
     tracing::Span::current().record("tenant.id", tracing::field::display(context.id()));
     if let Some(strategy) = &config.strip {
-        strip(strategy, &mut request);
+        strip(strategy, request);
     }
     if config.extension {
         request.extensions_mut().insert(context.clone());
-    } else {
+    } else if !request.extensions().is_empty() {
         // One that an outer layer left must not contradict the scope.
         request.extensions_mut().remove::<TenantContext>();
     }
-    let mut slot = ScopeSlot::new(context);
-    let future = slot.run(|| inner.call(request));
-    (future, slot)
 }
 
 /// Replaces the path by what follows the tenant's segment. A path that the strategy does not read stays as it is: the

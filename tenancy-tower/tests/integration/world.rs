@@ -34,7 +34,7 @@ pub(crate) fn domain(text: &str) -> Domain {
 
 fn moved(to: &str, until: Option<u64>) -> DomainState {
     let until = until.map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
-    DomainState::Moved { to: domain(to), until }
+    DomainState::moved(domain(to), until)
 }
 
 fn tenant(id: &str, slug: &str, status: TenantStatus) -> TenantBuilder {

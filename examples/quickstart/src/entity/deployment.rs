@@ -33,10 +33,12 @@ pub enum Status {
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {
+    // Its foreign key is made with the table, and contains the tenant.
     #[sea_orm(
         belongs_to = "super::workflow::Entity",
         from = "Column::WorkflowId",
-        to = "super::workflow::Column::Id"
+        to = "super::workflow::Column::Id",
+        skip_fk
     )]
     Workflow,
 }

@@ -2,7 +2,7 @@
 
 use quickstart::{probe, server};
 use tenancy_seaorm::{Mutant, Policy};
-use tenancy_testkit::TestDatabase;
+use tenancy_testkit::{TestDatabase, doctor::Doctor};
 use tokio::net::TcpListener;
 
 type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
@@ -52,5 +52,24 @@ async fn without_the_filter_the_examples_see_the_leak() -> Outcome {
         }
         assert!(failures >= 5, "{table}");
     }
+    Ok(())
+}
+
+/// RLS-13, FLT-20, FLT-21: the keys contain the tenant, but the interceptor is the only wall: the doctor tells both.
+#[tokio::test]
+async fn the_doctor_tells_that_there_is_no_second_wall() -> Outcome {
+    let db = TestDatabase::create().await?;
+    server::prepare(db.owner_url(), server::policy()?).await?;
+    let diagnosis = Doctor::new(&server::policy()?).examine(&db).await?;
+    let objects = |code: &str| -> Vec<&str> {
+        let found = diagnosis.findings.iter().filter(|finding| finding.code == code);
+        found.map(|finding| finding.object.as_str()).collect()
+    };
+    assert_eq!(objects("TD010"), ["public.deployments", "public.users", "public.workflows"]);
+    assert_eq!(objects("TD065"), ["public.tenants"], "the catalog's table is nobody's declaration");
+    for key in ["TD050", "TD052", "TD053"] {
+        assert_eq!(objects(key), [""; 0], "{key}");
+    }
+    assert_eq!(diagnosis.exit_code(), 1);
     Ok(())
 }

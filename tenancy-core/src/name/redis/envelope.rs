@@ -51,6 +51,13 @@ mod tests {
     }
 
     #[test]
+    fn an_envelope_of_another_version_is_refused() {
+        let mut sealed = seal("tenant:1:x", b"value");
+        sealed[0] += 1;
+        assert_eq!(open(sealed, "tenant:1:x"), None);
+    }
+
+    #[test]
     fn a_cut_envelope_is_refused() {
         let sealed = seal("tenant:1:x", b"");
         for len in 0..sealed.len() {

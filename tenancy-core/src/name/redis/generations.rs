@@ -110,7 +110,7 @@ struct Known {
 }
 
 /// How many tenants are remembered, so that the memory does not grow with the tenants of a long-lived process.
-const MAX_KNOWN: usize = 65_536;
+pub(super) const MAX_KNOWN: usize = 65_536;
 
 const POISONED: &str = "no code that can panic runs under this lock";
 
@@ -148,7 +148,7 @@ where
     }
 
     /// Keeps the answer to the latest question: answers may arrive in another order.
-    fn remember(&self, tenant: &Tenant, generation: Generation, asked: Instant) -> Generation {
+    pub(super) fn remember(&self, tenant: &Tenant, generation: Generation, asked: Instant) -> Generation {
         let mut known = self.known.lock().expect(POISONED);
         if known.len() >= MAX_KNOWN && !known.contains_key(tenant.id()) {
             known.retain(|_, known| asked.saturating_duration_since(known.asked) < self.refresh);
@@ -161,5 +161,9 @@ where
             *entry = Known { generation, asked };
         }
         entry.generation
+    }
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.known.lock().expect(POISONED).len()
     }
 }

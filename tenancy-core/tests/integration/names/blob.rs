@@ -71,6 +71,9 @@ async fn check_confined(bucket: Shared) {
     assert_eq!(names(&bucket, None).await.len(), 24, "no two met");
     for (tenant, store) in tenants.iter().zip(&stores) {
         assert_eq!(text(store, "uploads/a.txt").await, format!("{} uploads/a.txt", tenant.id()));
+        let first = std::slice::from_ref(&(0..1));
+        let ranges = store.get_ranges(&"uploads/a.txt".into(), first).await.unwrap();
+        assert_eq!(ranges, [&tenant.id().to_string().as_bytes()[..1]]);
         assert_eq!(names(store, None).await, ["10/x", "c", "uploads/a.txt", "uploads/deep/b.txt"]);
         assert_eq!(names(store, Some(&"uploads".into())).await, ["uploads/a.txt", "uploads/deep/b.txt"]);
         let top = store.list_with_delimiter(None).await.unwrap();
@@ -104,6 +107,26 @@ async fn tenants_on_a_local_disk_are_confined() {
     check_confined(directory.store()).await;
 }
 
+/// Where `TENANCY_S3` names a store that speaks S3, such as `http://127.0.0.1:5000` of moto's server. A bucket is made in it.
+#[cfg(feature = "object-store-cloud")]
+#[tokio::test]
+async fn tenants_on_s3_are_confined() {
+    let Ok(endpoint) = std::env::var("TENANCY_S3") else {
+        println!("NOT RUN: TENANCY_S3 names no store");
+        return;
+    };
+    let bucket = format!("tenancy-{}", std::process::id());
+    s3::make_bucket(&endpoint, &bucket).await;
+    check_confined(Arc::new(s3::store(&endpoint, &bucket, s3::Network::new()))).await;
+    // A name that S3 would resolve, were it not refused before.
+    let all = Arc::new(s3::store(&endpoint, &bucket, s3::Network::new()));
+    all.put(&"2/secret".into(), "b's".into()).await.unwrap();
+    let one = TenantObjectStore::new(Arc::clone(&all), &context("1"));
+    assert_eq!(kind(&one.get(&"..%2F2%2Fsecret".into()).await.unwrap_err()), Some(ErrorKind::InvalidName));
+    assert!(matches!(one.get(&"secret".into()).await, Err(object_store::Error::NotFound { .. })));
+    assert!(names(&one, None).await.is_empty());
+}
+
 #[tokio::test]
 async fn no_path_leads_out() {
     // OPS-15.
@@ -133,6 +156,7 @@ async fn no_path_leads_out() {
                     store.put_multipart(&path).await.map(drop).unwrap_err(),
                     store.head(&path).await.unwrap_err(),
                     store.get_range(&path, 0..1).await.unwrap_err(),
+                    store.get_ranges(&path, &[0..1, 1..2]).await.map(drop).unwrap_err(),
                     store.delete(&path).await.unwrap_err(),
                     store.copy(&path, &"x".into()).await.unwrap_err(),
                     store.copy(&"x".into(), &path).await.unwrap_err(),
@@ -166,9 +190,9 @@ async fn ordinary_and_odd_names_are_let_through() {
     assert_eq!(names(&store, None).await.len(), 9);
 }
 
-/// A store that answers with objects of others: a proxy with a wrong cache, a wrong rewrite.
+/// A store that answers with another object, whatever is asked for: a proxy with a wrong cache, a wrong rewrite.
 #[derive(Debug)]
-struct Confused(InMemory);
+struct Confused(InMemory, &'static str);
 
 impl fmt::Display for Confused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -191,7 +215,7 @@ impl ObjectStore for Confused {
     }
 
     async fn get_opts(&self, _: &Path, options: GetOptions) -> Result<GetResult> {
-        self.0.get_opts(&"10/secret".into(), options).await
+        self.0.get_opts(&self.1.into(), options).await
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
@@ -214,7 +238,7 @@ impl ObjectStore for Confused {
 #[tokio::test]
 async fn an_answer_with_somebody_elses_object_is_refused() {
     // CACHE-07, for blobs. `10/` begins like `1`.
-    let confused = Confused(InMemory::new());
+    let confused = Confused(InMemory::new(), "10/secret");
     confused.put(&"10/secret".into(), "b's".into()).await.unwrap();
     let store = TenantObjectStore::new(confused, &context("1"));
     let errors = [
@@ -229,45 +253,104 @@ async fn an_answer_with_somebody_elses_object_is_refused() {
     }
 }
 
+#[tokio::test]
+async fn an_answer_with_another_object_of_the_tenant_is_refused() {
+    // CACHE-07: one tenant's users do not see the same things.
+    let confused = Confused(InMemory::new(), "1/payroll");
+    confused.put(&"1/payroll".into(), "secret".into()).await.unwrap();
+    let store = TenantObjectStore::new(confused, &context("1"));
+    assert_eq!(kind(&store.get(&"menu".into()).await.unwrap_err()), Some(ErrorKind::ForeignValue));
+    assert_eq!(text(&store, "payroll").await, "secret");
+}
+
 #[cfg(feature = "object-store-cloud")]
 #[tokio::test]
 async fn a_signed_url_is_bound_to_the_tenants_own_object() {
     // OPS-15. Signing needs no network.
     use std::time::Duration;
 
-    use object_store::aws::AmazonS3Builder;
     use object_store::signer::Signer;
 
-    let s3 = AmazonS3Builder::new()
-        .with_bucket_name("uploads")
-        .with_region("eu-central-1")
-        .with_access_key_id("id")
-        .with_secret_access_key("secret")
-        .with_http_connector(NoNetwork)
-        .build()
-        .unwrap();
-    let store = TenantObjectStore::new(s3, &context("1"));
+    let store = TenantObjectStore::new(s3::store("http://nowhere", "uploads", s3::NoNetwork), &context("1"));
     let day = Duration::from_secs(86_400);
     let url = store.signed_url(http::Method::GET, &"uploads/a.pdf".into(), day).await.unwrap();
     assert!(url.path().ends_with("/1/uploads/a.pdf"), "{url}");
     let error = store.signed_url(http::Method::GET, &Path::from("../2/a.pdf"), day).await.unwrap_err();
     assert_eq!(kind(&error), Some(ErrorKind::InvalidName));
+}
 
-    #[derive(Debug)]
-    struct NoNetwork;
+#[cfg(feature = "object-store-cloud")]
+mod s3 {
+    use http_body_util::BodyExt;
+    use hyper_util::client::legacy::Client;
+    use hyper_util::client::legacy::connect::HttpConnector as Connector;
+    use hyper_util::rt::TokioExecutor;
+    use object_store::ClientOptions;
+    use object_store::aws::{AmazonS3, AmazonS3Builder};
+    use object_store::client::{
+        HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody, HttpResponse,
+        HttpService,
+    };
 
-    impl object_store::client::HttpConnector for NoNetwork {
-        fn connect(&self, _: &object_store::ClientOptions) -> Result<object_store::client::HttpClient> {
-            Ok(object_store::client::HttpClient::new(NoNetwork))
+    use super::*;
+
+    pub(super) fn store(endpoint: &str, bucket: &str, network: impl HttpConnector) -> AmazonS3 {
+        AmazonS3Builder::new()
+            .with_endpoint(endpoint)
+            .with_allow_http(true)
+            .with_bucket_name(bucket)
+            .with_region("eu-central-1")
+            .with_access_key_id("id")
+            .with_secret_access_key("secret")
+            .with_http_connector(network)
+            .build()
+            .unwrap()
+    }
+
+    pub(super) async fn make_bucket(endpoint: &str, bucket: &str) {
+        let request = http::Request::put(format!("{endpoint}/{bucket}"));
+        let answer = Network::new().call(request.body(Vec::new().into()).unwrap()).await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.status());
+    }
+
+    /// Plain HTTP.
+    #[derive(Clone, Debug)]
+    pub(super) struct Network(Client<Connector, HttpRequestBody>);
+
+    impl Network {
+        pub(super) fn new() -> Self {
+            Self(Client::builder(TokioExecutor::new()).build_http())
+        }
+    }
+
+    impl HttpConnector for Network {
+        fn connect(&self, _: &ClientOptions) -> Result<HttpClient> {
+            Ok(HttpClient::new(self.clone()))
         }
     }
 
     #[async_trait]
-    impl object_store::client::HttpService for NoNetwork {
-        async fn call(
-            &self,
-            _: object_store::client::HttpRequest,
-        ) -> Result<object_store::client::HttpResponse, object_store::client::HttpError> {
+    impl HttpService for Network {
+        async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+            let failed = |error| HttpError::new(HttpErrorKind::Unknown, error);
+            let (head, body) = self.0.request(request).await.map_err(failed)?.into_parts();
+            let body = body.collect().await.map_err(|error| HttpError::new(HttpErrorKind::Decode, error))?;
+            Ok(HttpResponse::from_parts(head, body.to_bytes().into()))
+        }
+    }
+
+    #[derive(Debug)]
+    pub(super) struct NoNetwork;
+
+    impl HttpConnector for NoNetwork {
+        fn connect(&self, _: &ClientOptions) -> Result<HttpClient> {
+            Ok(HttpClient::new(Self))
+        }
+    }
+
+    #[async_trait]
+    impl HttpService for NoNetwork {
+        async fn call(&self, _: HttpRequest) -> Result<HttpResponse, HttpError> {
             unreachable!("nothing is sent")
         }
     }

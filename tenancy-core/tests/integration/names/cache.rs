@@ -192,6 +192,37 @@ async fn an_error_is_kept_for_nobody() {
 }
 
 #[tokio::test]
+async fn an_error_is_not_kept_as_there_is_none() {
+    // CACHE-09.
+    let (cache, a) = (TenantCache::<String>::new(), context("1"));
+    let failed = cache.get_or_find(&a, "x", |_| async { Err::<Option<String>, _>("down") }).await;
+    assert_eq!(failed, Err("down"));
+    let find = |_| async { Ok::<_, Infallible>(Some("there".to_owned())) };
+    assert_eq!(cache.get_or_find(&a, "x", find).await.unwrap().as_deref(), Some("there"));
+}
+
+#[tokio::test]
+async fn who_needs_a_value_and_waits_is_not_content_with_there_is_none() {
+    let (cache, a) = (TenantCache::<String>::new(), context("1"));
+    let steps = Arc::new((Notify::new(), Notify::new()));
+    let (its, tenant, inside) = (cache.clone(), a.clone(), Arc::clone(&steps));
+    let finds = tokio::spawn(async move {
+        let find = |_| async move {
+            inside.0.notify_one();
+            inside.1.notified().await;
+            Ok::<Option<String>, Infallible>(None)
+        };
+        its.get_or_find(&tenant, ("orders", "7"), find).await
+    });
+    steps.0.notified().await;
+    let waiting = join(&cache, &a, "loaded");
+    settle().await;
+    steps.1.notify_one();
+    assert_eq!(finds.await.unwrap(), Ok(None));
+    assert_eq!(waiting.await.unwrap(), "loaded");
+}
+
+#[tokio::test]
 async fn when_the_one_that_loads_goes_away_or_panics_another_goes_on() {
     let (a, slow) = (context("1"), Slow::default());
     let cache = TenantCache::new();
@@ -389,6 +420,44 @@ async fn a_flush_reaches_the_other_nodes_within_the_bound() {
     clock.advance(Duration::from_nanos(1));
     assert_eq!(ask(&there, &a, "7", "new").await, "new");
     assert_eq!(ask(&there, &b, "7", "new").await, "old");
+    assert_eq!(ask(&here, &a, "7", "newer").await, "new", "its own flush is no news to a node");
+}
+
+/// Generations whose first answer comes late.
+#[derive(Clone, Default)]
+struct Late(Arc<(AtomicBool, Notify, Notify)>);
+
+impl Generations for Late {
+    fn current(&self, _: &Tenant) -> BoxFuture<Result<Generation, Error>> {
+        let this = self.clone();
+        Box::pin(async move {
+            let (asked, began, go_on) = &*this.0;
+            if asked.swap(true, Ordering::SeqCst) {
+                return Ok(Generation::new(2));
+            }
+            began.notify_one();
+            go_on.notified().await;
+            Ok(Generation::new(1))
+        })
+    }
+
+    fn advance(&self, _: &Tenant) -> BoxFuture<Result<Generation, Error>> {
+        unreachable!("nothing is flushed")
+    }
+}
+
+#[tokio::test]
+async fn a_late_answer_of_the_store_does_not_drop_what_is_newer() {
+    let (late, clock) = (Late::default(), ManualClock::new());
+    let cache: TenantCache<String> =
+        TenantCache::builder().with_clock(clock.clone()).with_generations(late.clone(), SECOND).build();
+    let a = context("1");
+    let waiting = join(&cache, &a, "old");
+    late.0.1.notified().await;
+    clock.advance(SECOND / 2);
+    assert_eq!(ask(&cache, &a, "7", "new").await, "new");
+    late.0.2.notify_one();
+    assert_eq!(waiting.await.unwrap(), "new");
 }
 
 #[tokio::test]

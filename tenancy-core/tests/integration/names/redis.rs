@@ -1,28 +1,31 @@
 //! Values of tenants on a real Redis and on a real cluster of three masters.
 
 use std::collections::{BTreeMap, HashSet};
+use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster_async::ClusterConnection;
-use redis::{AsyncCommands, Cmd, RedisFuture, Value};
+use redis::{AsyncCommands, AsyncConnectionConfig, Cmd, RedisFuture, Value};
 use tenancy_core::{
-    ErrorKind, Found, GlobalKey, Namespace, NamespacedKey, PurgeStep, RedisNodes, TenantContext, TenantRedis,
+    ErrorKind, Found, GlobalKey, ManualClock, Namespace, NamespacedKey, PurgeStep, RedisGenerations,
+    RedisNodes, TenantCache, TenantContext, TenantRedis,
 };
+use tenancy_testkit::{TestRedis, TestRedisCluster};
 
 use super::context;
-use crate::redis_server::{Cluster, Server};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const TAGGED: Namespace = Namespace::new().with_area("deployments").with_hash_tag();
 
-async fn single(server: &Server) -> MultiplexedConnection {
-    let client = redis::Client::open(server.url()).unwrap();
-    client.get_multiplexed_async_connection().await.unwrap()
+async fn single(server: &TestRedis) -> MultiplexedConnection {
+    single_of(server.url()).await
 }
 
-async fn clustered(cluster: &Cluster) -> ClusterConnection {
-    redis::cluster::ClusterClient::new(cluster.urls()).unwrap().get_async_connection().await.unwrap()
+async fn clustered(cluster: &TestRedisCluster) -> ClusterConnection {
+    let client = redis::cluster::ClusterClient::builder(cluster.urls());
+    let client = client.response_timeout(MINUTE).connection_timeout(MINUTE).build().unwrap();
+    client.get_async_connection().await.unwrap()
 }
 
 async fn store<C: RedisNodes>(cache: &TenantRedis<C>, context: &TenantContext, part: &str, value: &[u8]) {
@@ -37,11 +40,10 @@ async fn load<C: RedisNodes>(cache: &TenantRedis<C>, context: &TenantContext, pa
 }
 
 /// Everything that the servers hold, byte for byte.
-async fn dump(urls: &[String]) -> BTreeMap<Vec<u8>, Vec<u8>> {
+async fn dump(urls: &[&str]) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let mut dump = BTreeMap::new();
     for url in urls {
-        let mut node =
-            redis::Client::open(url.as_str()).unwrap().get_multiplexed_async_connection().await.unwrap();
+        let mut node = single_of(url).await;
         let names: Vec<Vec<u8>> = redis::cmd("KEYS").arg("*").query_async(&mut node).await.unwrap();
         for name in names {
             let value: Vec<u8> = node.get(&name).await.unwrap();
@@ -70,7 +72,7 @@ fn tenants() -> [TenantContext; 5] {
     ["1", "10", "11", "1.x", &"a".repeat(255)].map(context)
 }
 
-async fn check_flush_and_purge<C: RedisNodes>(connection: C, urls: &[String], namespace: Namespace) {
+async fn check_flush_and_purge<C: RedisNodes>(connection: C, urls: &[&str], namespace: Namespace) {
     let cache = TenantRedis::new(connection, namespace);
     let parts: Vec<String> =
         ["", "*", "1", ":"].map(String::from).into_iter().chain((100..160).map(|n| n.to_string())).collect();
@@ -109,7 +111,7 @@ async fn check_flush_and_purge<C: RedisNodes>(connection: C, urls: &[String], na
 #[tokio::test]
 async fn flushing_one_tenant_leaves_the_others_byte_identical() {
     // CACHE-08, M17.
-    let server = Server::start();
+    let server = TestRedis::create().await.unwrap();
     for namespace in [Namespace::new(), TAGGED] {
         check_flush_and_purge(single(&server).await, &[server.url()], namespace).await;
     }
@@ -117,7 +119,7 @@ async fn flushing_one_tenant_leaves_the_others_byte_identical() {
 
 #[tokio::test]
 async fn flushing_one_tenant_on_a_cluster_leaves_the_others_byte_identical() {
-    let cluster = Cluster::start();
+    let cluster = TestRedisCluster::start().await.unwrap();
     for namespace in [Namespace::new(), TAGGED] {
         check_flush_and_purge(clustered(&cluster).await, &cluster.urls(), namespace).await;
     }
@@ -125,8 +127,8 @@ async fn flushing_one_tenant_on_a_cluster_leaves_the_others_byte_identical() {
 
 #[tokio::test]
 async fn a_hash_tag_keeps_a_tenant_in_one_slot_and_without_one_it_spreads() {
-    let cluster = Cluster::start();
-    let mut connection = single_of(&cluster.urls()[0]).await;
+    let cluster = TestRedisCluster::start().await.unwrap();
+    let mut connection = single_of(cluster.urls()[0]).await;
     for (namespace, shared) in
         [(Namespace::new(), false), (Namespace::new().with_hash_tag(), true), (TAGGED, true)]
     {
@@ -142,12 +144,16 @@ async fn a_hash_tag_keeps_a_tenant_in_one_slot_and_without_one_it_spreads() {
 }
 
 async fn single_of(url: &str) -> MultiplexedConnection {
-    redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap()
+    // The default of half a second is too short for a machine that runs other tests at the same time.
+    let patient =
+        AsyncConnectionConfig::new().set_response_timeout(Some(MINUTE)).set_connection_timeout(Some(MINUTE));
+    let client = redis::Client::open(url).unwrap();
+    client.get_multiplexed_async_connection_with_config(&patient).await.unwrap()
 }
 
 #[tokio::test]
 async fn another_node_serves_no_old_value_after_the_bound() {
-    let server = Server::start();
+    let server = TestRedis::create().await.unwrap();
     let bound = Duration::from_millis(300);
     let here = TenantRedis::new(single(&server).await, Namespace::new()).with_refresh(bound);
     let there = TenantRedis::new(single(&server).await, Namespace::new()).with_refresh(bound);
@@ -175,9 +181,66 @@ async fn another_node_serves_no_old_value_after_the_bound() {
     );
 }
 
+/// A node's cache in memory, whose flushes the nodes tell each other through Redis.
+async fn node(server: &TestRedis, clock: &ManualClock) -> TenantCache<String> {
+    let generations = RedisGenerations::new(single(server).await, Namespace::new());
+    TenantCache::builder().with_clock(clock.clone()).with_generations(generations, BOUND).build()
+}
+
+const BOUND: Duration = Duration::from_secs(1);
+
+async fn ask(cache: &TenantCache<String>, context: &TenantContext, value: &str) -> String {
+    let load = |_| async { Ok::<_, Infallible>(value.to_owned()) };
+    cache.get_or_load(context, ("orders", "7"), load).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_flush_of_one_nodes_cache_reaches_the_others_within_the_bound() {
+    // CACHE-08, CACHE-13. Each node by its own connection; the time is ours, so that the bound is exact.
+    let server = TestRedis::create().await.unwrap();
+    let clock = ManualClock::new();
+    let (here, there) = (node(&server, &clock).await, node(&server, &clock).await);
+    let (a, b) = (context("1"), context("10"));
+    for tenant in [&a, &b] {
+        assert_eq!(ask(&here, tenant, "old").await, "old");
+        assert_eq!(ask(&there, tenant, "old").await, "old");
+    }
+    here.flush(a.tenant()).await.unwrap();
+    assert_eq!(ask(&here, &a, "new").await, "new", "the node that flushed sees it at once");
+    clock.advance(BOUND - Duration::from_nanos(1));
+    assert_eq!(ask(&there, &a, "new").await, "old", "within the bound");
+    clock.advance(Duration::from_nanos(1));
+    assert_eq!(ask(&there, &a, "new").await, "new");
+    for cache in [&here, &there] {
+        assert_eq!(ask(cache, &b, "new").await, "old", "the other tenant keeps its value");
+        assert_eq!(cache.stats_of(b.tenant()).loads, 1);
+    }
+    // A node that starts later, and one whose tenant's generation Redis has lost.
+    assert_eq!(ask(&node(&server, &clock).await, &a, "newest").await, "newest");
+    let () = single(&server).await.del("generation:tenant:10").await.unwrap();
+    clock.advance(BOUND);
+    assert_eq!(ask(&there, &b, "new").await, "new");
+}
+
+#[tokio::test]
+async fn while_redis_is_silent_no_node_serves_from_memory() {
+    let server = TestRedis::dedicated().await.unwrap();
+    let clock = ManualClock::new();
+    let cache = node(&server, &clock).await;
+    let a = context("1");
+    assert_eq!(ask(&cache, &a, "old").await, "old");
+    server.close().await.unwrap();
+    assert_eq!(ask(&cache, &a, "new").await, "old", "within the bound, without a question");
+    clock.advance(BOUND);
+    for value in ["one", "two"] {
+        assert_eq!(ask(&cache, &a, value).await, value, "loaded, and not kept");
+    }
+    assert_eq!(cache.flush(a.tenant()).await.unwrap_err().kind(), ErrorKind::StoreUnavailable);
+}
+
 #[tokio::test]
 async fn what_was_loaded_before_a_flush_is_not_found_after_it() {
-    let server = Server::start();
+    let server = TestRedis::create().await.unwrap();
     let cache = TenantRedis::new(single(&server).await, Namespace::new());
     let tenant = context("1");
     let Found::Miss(vacant) = cache.get(&tenant, ("orders", "7")).await.unwrap() else { panic!("empty") };
@@ -191,7 +254,7 @@ async fn what_was_loaded_before_a_flush_is_not_found_after_it() {
 #[tokio::test]
 async fn a_lost_generation_brings_nothing_back() {
     // CACHE-13: eviction, or a tenant deleted and made again under the same id.
-    let server = Server::start();
+    let server = TestRedis::create().await.unwrap();
     let mut connection = single(&server).await;
     let cache = TenantRedis::new(connection.clone(), Namespace::new()).with_refresh(Duration::ZERO);
     let tenant = context("1");
@@ -203,8 +266,20 @@ async fn a_lost_generation_brings_nothing_back() {
 }
 
 #[tokio::test]
+async fn a_flush_is_a_later_generation_whatever_the_clock_says() {
+    // A counter from a server whose clock was ahead.
+    let server = TestRedis::create().await.unwrap();
+    let mut connection = single(&server).await;
+    let ahead = 9_000_000_000_000_000_u64;
+    let () = connection.set("generation:tenant:1", ahead).await.unwrap();
+    let cache = TenantRedis::new(connection, Namespace::new());
+    assert_eq!(cache.flush(context("1").tenant()).await.unwrap().get(), ahead + 1);
+    assert_eq!(cache.flush(context("1").tenant()).await.unwrap().get(), ahead + 2);
+}
+
+#[tokio::test]
 async fn a_generation_that_is_no_number_is_refused() {
-    let server = Server::start();
+    let server = TestRedis::create().await.unwrap();
     let mut connection = single(&server).await;
     let () = connection.set("generation:tenant:1", "7; DROP").await.unwrap();
     let cache = TenantRedis::new(connection, Namespace::new());
@@ -214,7 +289,7 @@ async fn a_generation_that_is_no_number_is_refused() {
 
 #[tokio::test]
 async fn a_flush_costs_the_same_whatever_the_tenant_holds() {
-    let server = Server::start();
+    let server = TestRedis::dedicated().await.unwrap();
     let mut connection = single(&server).await;
     let cache = TenantRedis::new(connection.clone(), Namespace::new());
     let tenant = context("1");
@@ -237,7 +312,7 @@ async fn a_flush_costs_the_same_whatever_the_tenant_holds() {
 
 #[tokio::test]
 async fn a_purge_goes_in_steps_of_bounded_size_and_repeats_what_failed() {
-    let server = Server::start();
+    let server = TestRedis::dedicated().await.unwrap();
     let mut connection = single(&server).await;
     let cache = TenantRedis::new(connection.clone(), Namespace::new());
     for value in 0..1_000 {
@@ -264,7 +339,7 @@ async fn a_purge_goes_in_steps_of_bounded_size_and_repeats_what_failed() {
 #[tokio::test]
 async fn many_values_come_back_by_name_in_the_order_asked() {
     // CACHE-12, on a cluster, where one MGET is split over the nodes.
-    let cluster = Cluster::start();
+    let cluster = TestRedisCluster::start().await.unwrap();
     let cache = TenantRedis::new(clustered(&cluster).await, Namespace::new());
     let (a, b) = (context("1"), context("2"));
     for part in ["3", "1", "2"] {
@@ -320,7 +395,7 @@ impl ConnectionLike for OutOfStep {
 #[tokio::test]
 async fn an_answer_to_another_question_is_refused() {
     // CACHE-07.
-    let server = Server::start();
+    let server = TestRedis::create().await.unwrap();
     let honest = TenantRedis::new(single(&server).await, Namespace::new());
     let (a, b) = (context("1"), context("2"));
     store(&honest, &a, "7", b"a's").await;
@@ -339,7 +414,7 @@ async fn an_answer_to_another_question_is_refused() {
 
 #[tokio::test]
 async fn a_value_of_an_old_generation_or_of_no_envelope_is_refused() {
-    let server = Server::start();
+    let server = TestRedis::create().await.unwrap();
     let mut connection = single(&server).await;
     let cache = TenantRedis::new(connection.clone(), Namespace::new());
     let tenant = context("1");
@@ -355,11 +430,11 @@ async fn a_value_of_an_old_generation_or_of_no_envelope_is_refused() {
 
 #[tokio::test]
 async fn a_silent_server_is_an_error_and_no_miss() {
-    let server = Server::start();
+    let server = TestRedis::dedicated().await.unwrap();
     let cache = TenantRedis::new(single(&server).await, Namespace::new()).with_refresh(MINUTE);
     let tenant = context("1");
     store(&cache, &tenant, "7", b"x").await;
-    drop(server);
+    server.close().await.unwrap();
     assert_eq!(cache.get(&tenant, ("orders", "7")).await.unwrap_err().kind(), ErrorKind::StoreUnavailable);
     assert_eq!(cache.flush(tenant.tenant()).await.unwrap_err().kind(), ErrorKind::StoreUnavailable);
     let error = cache.purge(tenant.tenant()).run().await.unwrap_err();
@@ -368,7 +443,7 @@ async fn a_silent_server_is_an_error_and_no_miss() {
 
 #[tokio::test]
 async fn values_end_with_their_time_and_a_removed_one_at_once() {
-    let server = Server::start();
+    let server = TestRedis::create().await.unwrap();
     let mut connection = single(&server).await;
     let cache = TenantRedis::new(connection.clone(), Namespace::new());
     let tenant = context("1");

@@ -76,6 +76,8 @@ fn a_base_of_assets_that_is_no_web_address_is_refused() {
         "/assets",
         "ftp://cdn.example",
         "https://",
+        "https://:443",
+        "https://:443/assets",
         "https://c.example/?a",
         "https://c.example/#a",
         "https://user@c.example",

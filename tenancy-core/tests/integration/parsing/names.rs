@@ -1,4 +1,4 @@
-//! Ids, slugs, domains, statuses (CORE-01 to CORE-06, DIR-15).
+//! Ids, slugs, domains, statuses (CORE-01, CORE-02, CORE-03, CORE-04, CORE-05, CORE-06, DIR-15).
 
 use super::config;
 use proptest::prelude::*;
@@ -39,7 +39,7 @@ proptest! {
         }
     }
 
-    /// CORE-01 to CORE-04: nothing that means something to a path, a pattern, a key or a reader of Unicode.
+    /// CORE-01, CORE-02, CORE-03, CORE-04: nothing that means something to a path, a pattern, a key or a reader of Unicode.
     #[test]
     fn an_id_holds_nothing_that_others_read_meaning_into(text in near()) {
         if text.parse::<TenantId>().is_ok() {
@@ -231,4 +231,21 @@ fn lengths_are_bounded() {
                 && Domain::new(&text).is_err()
         );
     }
+}
+
+/// CORE-03: what keys, patterns and names of others give a meaning to is in no id and no slug, and so in nothing that is
+/// made of one.
+#[test]
+fn delimiters_are_in_no_id_and_no_slug() {
+    for mark in [":", "|", "*", "?", "[b]", "{b}", "@", "#", "%", ",", ";", "'", "\"", "`", "$", "/", "="] {
+        for text in [format!("a{mark}b"), format!("a{mark}"), format!("{mark}b"), mark.to_owned()] {
+            assert!(text.parse::<TenantId>().is_err(), "{text}");
+            assert!(TenantId::text(&text).is_err(), "{text}");
+            assert!(TenantSlug::new(&text).is_err(), "{text}");
+        }
+    }
+    // What the grammar has of marks is told apart in keys, and stands for itself in them.
+    let ids = ["a-b", "a.b", "a_b", "ab"];
+    let keys = ids.map(|id| tenancy_core::NamespacedKey::new(&crate::names::context(id), "c").to_string());
+    assert_eq!(keys, ids.map(|id| format!("tenant:{id}:c")));
 }

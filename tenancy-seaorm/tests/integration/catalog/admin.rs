@@ -23,7 +23,7 @@ async fn a_tenant_is_found_as_it_was_onboarded() {
             .with_domain("shop.acme.example".parse().unwrap())
             .with_domain_state(
                 "old.acme.example".parse().unwrap(),
-                DomainState::Moved { to: "shop.acme.example".parse().unwrap(), until: None },
+                DomainState::moved("shop.acme.example".parse().unwrap(), None),
             );
         let written = platform.admin().onboard(full.clone()).await.unwrap();
         assert!(written.version() > 0);

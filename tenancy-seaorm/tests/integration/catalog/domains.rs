@@ -133,7 +133,7 @@ async fn a_redirect_leads_to_a_proven_domain_of_the_same_tenant() {
         assert_eq!(kind(admin.redirect_domain(&id(2), &shop(), &new, None).await), ErrorKind::Stale);
         let tenant = admin.redirect_domain(&id(1), &shop(), &new, None).await.unwrap();
         let state = &tenant.domain("shop.a-corp.com").unwrap().state;
-        assert_eq!(*state, DomainState::Moved { to: new.clone(), until: None });
+        assert_eq!(*state, DomainState::moved(new.clone(), None));
         // What others redirect to stays.
         assert_eq!(kind(admin.release_domain(&id(1), &new).await), ErrorKind::InvalidTenant);
         assert_eq!(kind(admin.move_domain(&new, &id(1), &id(2)).await), ErrorKind::InvalidTenant);

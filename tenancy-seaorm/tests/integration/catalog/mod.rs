@@ -2,6 +2,7 @@
 
 mod admin;
 mod domains;
+pub(crate) mod mariadb;
 mod watch;
 
 use sea_orm::{ConnectOptions, Database, DatabaseConnection};

@@ -133,7 +133,8 @@ impl Gen<'_> {
         }
         self.tag("named join");
         let frag = seq!["(", frag, format!(") AS {}", alias.sql())].node(Kind::From);
-        (frag, Level { rels: vec![Rel { alias, cols, table: None }], merged: Vec::new() })
+        let partial = cols.len() < all.len() || level.rels.iter().any(|rel| rel.partial);
+        (frag, Level { rels: vec![Rel { alias, cols, table: None, partial }], merged: Vec::new() })
     }
 
     /// A LATERAL query over what stands to its left, or a tree of its own.
@@ -148,7 +149,7 @@ impl Gen<'_> {
         self.levels.pop();
         let alias = self.alias(None, taken);
         let frag = seq!["LATERAL (", query, format!(") AS {}", alias.sql())];
-        (frag, Level { rels: vec![Rel { alias, cols, table: None }], merged: Vec::new() })
+        (frag, Level { rels: vec![Rel { alias, cols, table: None, partial: false }], merged: Vec::new() })
     }
 
     fn leaf(&mut self, taken: &[Name]) -> (Frag, Level) {
@@ -157,7 +158,10 @@ impl Gen<'_> {
                 self.tag("derived table");
                 let (query, cols) = self.derived(false);
                 let alias = self.alias(None, taken);
-                (seq!["(", query, format!(") AS {}", alias.sql())], Rel { alias, cols, table: None })
+                (
+                    seq!["(", query, format!(") AS {}", alias.sql())],
+                    Rel { alias, cols, table: None, partial: false },
+                )
             }
             2 => self.values_leaf(taken),
             3 => {
@@ -165,7 +169,7 @@ impl Gen<'_> {
                 let alias = self.alias(None, taken);
                 let col = Col { name: Name::new("n"), ty: Type::Int, hazard: None, tenant: false };
                 let frag = format!("generate_series(1, 3) AS {}(n)", alias.sql()).into();
-                (frag, Rel { alias, cols: vec![col], table: None })
+                (frag, Rel { alias, cols: vec![col], table: None, partial: false })
             }
             _ if !self.ctes.is_empty() && self.chance(45) => self.cte_leaf(taken),
             _ => self.table_leaf(taken),
@@ -186,7 +190,7 @@ impl Gen<'_> {
             name.spelled(&mut self.rng)
         };
         if !taken.contains(&name) && self.chance(35) {
-            return (spelled.into(), Rel { alias: name, cols, table: Some(table) });
+            return (spelled.into(), Rel { alias: name, cols, table: Some(table), partial: false });
         }
         let alias = self.alias(Some(&name), taken);
         let word = *self.rng.pick(&[" AS ", " "]);
@@ -197,19 +201,28 @@ impl Gen<'_> {
             }
             let names: Vec<_> = cols.iter().map(|col| col.name.sql()).collect();
             let frag = format!("{spelled}{word}{}({})", alias.sql(), names.join(", "));
-            return (frag.into(), Rel { alias, cols, table: None });
+            return (frag.into(), Rel { alias, cols, table: None, partial: false });
         }
-        (format!("{spelled}{word}{}", alias.sql()).into(), Rel { alias, cols, table: Some(table) })
+        (
+            format!("{spelled}{word}{}", alias.sql()).into(),
+            Rel { alias, cols, table: Some(table), partial: false },
+        )
     }
 
     fn cte_leaf(&mut self, taken: &[Name]) -> (Frag, Rel) {
         let cte = self.rng.pick(&self.ctes.clone()).clone();
         self.tag("common table expression used");
         if !taken.contains(&cte.name) && self.chance(40) {
-            return (cte.name.sql().into(), Rel { alias: cte.name, cols: cte.cols, table: None });
+            return (
+                cte.name.sql().into(),
+                Rel { alias: cte.name, cols: cte.cols, table: None, partial: false },
+            );
         }
         let alias = self.alias(Some(&cte.name), taken);
-        (format!("{} AS {}", cte.name.sql(), alias.sql()).into(), Rel { alias, cols: cte.cols, table: None })
+        (
+            format!("{} AS {}", cte.name.sql(), alias.sql()).into(),
+            Rel { alias, cols: cte.cols, table: None, partial: false },
+        )
     }
 
     fn values_leaf(&mut self, taken: &[Name]) -> (Frag, Rel) {
@@ -224,7 +237,7 @@ impl Gen<'_> {
         let col = |name: &str, ty| Col { name: Name::new(name), ty, hazard: None, tenant: false };
         let cols = vec![col("id", Type::Int), col("body", Type::Text)];
         let frag = seq!["(VALUES ", Frag::list(", ", 1, rows), format!(") AS {}(id, body)", alias.sql())];
-        (frag, Rel { alias, cols, table: None })
+        (frag, Rel { alias, cols, table: None, partial: false })
     }
 
     /// A name that is free; sometimes another table's, which must not mislead anybody (FLT-05).

@@ -33,8 +33,11 @@ impl Gen<'_> {
         let alias = if self.chance(25) { self.fresh('a') } else { name.clone() };
         let spelled = self.spelled_table(&name);
         let head = if alias == name { spelled } else { format!("{spelled} AS {}", alias.sql()) };
-        let target =
-            Target { table, rel: Rel { alias, cols: self.columns_of(table), table: Some(table) }, upsert };
+        let target = Target {
+            table,
+            rel: Rel { alias, cols: self.columns_of(table), table: Some(table), partial: false },
+            upsert,
+        };
         let (columns, rows) = self.rows(&target);
         let on = if upsert { self.on_conflict(&target, &columns) } else { Frag::empty() };
         let level = Level { rels: vec![target.rel], merged: Vec::new() };
@@ -219,8 +222,9 @@ impl Gen<'_> {
             return format!(" ON CONFLICT{place} DO NOTHING").into();
         }
         self.tag("DO UPDATE");
-        let cols = target.rel.cols.clone();
-        let excluded = Rel { alias: Name::new("excluded"), cols, table: None };
+        // The row that did not go in is none of those that are known to be harmless.
+        let cols = target.rel.cols.iter().map(|col| Col { hazard: None, ..col.clone() }).collect();
+        let excluded = Rel { alias: Name::new("excluded"), cols, table: None, partial: false };
         self.levels.push(Level { rels: vec![target.rel.clone(), excluded], merged: Vec::new() });
         let set = self.assignments(&shape, columns, true);
         let wher = self.wher(35);
@@ -229,7 +233,10 @@ impl Gen<'_> {
     }
 
     /// RETURNING, over the target alone: of a joined row there may be several.
-    pub(super) fn returning(&mut self, level: Level, force: bool, alone: bool) -> (Frag, Vec<Col>) {
+    ///
+    /// What no row of the tenant fails on, the row that is written may: there it depends on the plan whether it does.
+    pub(super) fn returning(&mut self, mut level: Level, force: bool, alone: bool) -> (Frag, Vec<Col>) {
+        level.rels[0].cols.iter_mut().for_each(|col| col.hazard = None);
         if !force && !self.chance(55) {
             return (Frag::empty(), Vec::new());
         }

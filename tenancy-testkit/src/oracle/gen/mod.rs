@@ -43,6 +43,8 @@ struct Rel {
     cols: Vec<Col>,
     /// The table that it is, if it is one as a whole.
     table: Option<usize>,
+    /// It has more columns than `cols` says: a join's name hides those that it has twice, and `*` shows them.
+    partial: bool,
 }
 
 /// The relations of one query, and the columns that its joins merge.
@@ -191,7 +193,10 @@ impl<'w> Gen<'w> {
             self.tag("correlated");
         }
         let name = col.name.spelled(&mut self.rng);
-        if number == innermost && !self.qualify && self.bare(&col.name) && self.rng.chance(40) {
+        // A merged column is one of several tables', and what one of them promises does not hold for the others.
+        let mixed =
+            col.hazard.is_some() && self.levels[number].merged.iter().any(|(m, _)| m.name == col.name);
+        if number == innermost && !self.qualify && !mixed && self.bare(&col.name) && self.rng.chance(40) {
             self.tag("unqualified column");
             return Some((name.into(), col));
         }

@@ -150,7 +150,26 @@ impl Gen<'_> {
         Some(seq![value, " > ", self.atom(Type::Int)])
     }
 
+    /// A nested query that reads no table of tenants, and is merged into the one around it (FLT-33).
+    fn merged_query(&mut self) -> Option<Frag> {
+        let (column, _) = self.column(|col| col.hazard == Some(Role::Pattern))?;
+        self.hazard = true;
+        self.tag("leaky expression");
+        self.tag("leaky query without a table of tenants");
+        let from = *self.rng.pick(&["public.countries", "generate_series(1, 2)"]);
+        Some(seq![
+            format!("EXISTS (SELECT 1 FROM {from} AS {} WHERE 'xab' ~ ", self.fresh('a').sql()),
+            column,
+            ")"
+        ])
+    }
+
     fn query_predicate(&mut self) -> Frag {
+        if self.chance(12)
+            && let Some(merged) = self.merged_query()
+        {
+            return merged;
+        }
         let ty = *self.rng.pick(&[Type::Int, Type::Int, Type::Text]);
         match self.rng.below(7) {
             0 | 1 => {

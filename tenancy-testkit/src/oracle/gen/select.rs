@@ -259,7 +259,8 @@ impl Gen<'_> {
     fn starrable(&self, level: &Level, wants: Wants<'_>) -> bool {
         let cols: Vec<_> = level.rels.iter().flat_map(|rel| &rel.cols).collect();
         let unique = cols.iter().all(|col| cols.iter().filter(|other| other.name == col.name).count() == 1);
-        level.merged.is_empty() && (unique || !wants.unique) && !cols.is_empty()
+        let whole = level.rels.iter().all(|rel| !rel.partial);
+        level.merged.is_empty() && ((unique && whole) || !wants.unique) && !cols.is_empty()
     }
 
     fn star(&mut self, wants: Wants<'_>, from: Frag, wher: Frag, level: &Level) -> Query {
@@ -275,6 +276,10 @@ impl Gen<'_> {
             .flat_map(|rel| rel.cols.clone())
             .collect();
         let head = seq![format!("SELECT {star} FROM "), from, wher];
+        // Numbers of some of the columns leave rows that tie in any order.
+        let shown = if star == "*" { &level.rels[..] } else { rels };
+        let partial = shown.iter().any(|rel| rel.partial);
+        let wants = Wants { bare: wants.bare || partial, ..wants };
         let lock = rels.len() == 1
             && level.rels.len() == 1
             && level.rels[0].table.is_some()

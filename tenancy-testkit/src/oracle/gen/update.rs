@@ -47,7 +47,7 @@ impl Gen<'_> {
         let spelled = self.spelled_table(&name);
         let alias = if self.chance(40) { self.alias(Some(&name), &[]) } else { name.clone() };
         let head = if alias == name { spelled } else { format!("{spelled} AS {}", alias.sql()) };
-        (head, Rel { alias, cols: self.columns_of(table), table: Some(table) })
+        (head, Rel { alias, cols: self.columns_of(table), table: Some(table), partial: false })
     }
 
     /// A source of which each target row meets one row at most, by its id; and what else filters.
@@ -71,7 +71,8 @@ impl Gen<'_> {
         let alias = self.alias(Some(&name), &taken);
         let own = self.rng.pick(&ints).clone();
         let join = format!("{}.{} = {}.id", target.alias.sql(), own.sql(), alias.sql());
-        let rel = Rel { alias: alias.clone(), cols: self.columns_of(table), table: Some(table) };
+        let rel =
+            Rel { alias: alias.clone(), cols: self.columns_of(table), table: Some(table), partial: false };
         let spelled = format!("public.{}", name.sql());
         let item = if self.nest(20) {
             self.tag("derived table");
@@ -84,7 +85,12 @@ impl Gen<'_> {
             return Some((seq![" FROM ", item], join.into(), vec![rel]));
         }
         let other = self.rng.below(self.world.tables.len());
-        let second = Rel { alias: self.alias(None, &[]), cols: self.columns_of(other), table: Some(other) };
+        let second = Rel {
+            alias: self.alias(None, &[]),
+            cols: self.columns_of(other),
+            table: Some(other),
+            partial: false,
+        };
         let right = Level { rels: vec![second.clone()], merged: Vec::new() };
         let word = *self.rng.pick(&[" JOIN ", " LEFT JOIN ", " FULL JOIN "]);
         let on = self.equality(&first, &right).unwrap_or_else(|| "true".into());

@@ -69,7 +69,8 @@ impl Gen<'_> {
         let free = self.ctes.iter().all(|cte| cte.name != own);
         let name = if free && self.chance(20) { own } else { self.fresh('r') };
         let spelled = format!("public.{}", self.world.tables[table].name.sql());
-        let rel = Rel { alias: Name::new("x"), cols: self.columns_of(table), table: Some(table) };
+        let rel =
+            Rel { alias: Name::new("x"), cols: self.columns_of(table), table: Some(table), partial: false };
         self.levels.push(Level { rels: vec![rel], merged: Vec::new() });
         let first = self.condition();
         // Beside the table stands the query itself, whose columns have the same names.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::{join_all, try_join_all};
 
 use super::compare::{Before, Verdict, compare};
-use super::lane::{Around, Lane, Outcome};
+use super::lane::{Around, Lane, Outcome, read_state};
 use crate::error::Error;
 use crate::oracle::ddl::{self, Placement, SETTING};
 use crate::oracle::subject::{Layout, Scope, Scoped, Statement};
@@ -75,12 +75,26 @@ impl Bench {
         // All of them to their ends: a script that is cut off would go on while the next is sent.
         let done = join_all(all.map(|(lane, script)| async move { lane.run_script(&script).await })).await;
         done.into_iter().collect::<Result<Vec<()>, _>>()?;
-        self.digests = (0..world.tenants.len()).map(|tenant| ddl::digest(&world, tenant)).collect();
+        self.prepare_states(&world).await?;
+        self.digests = (0..world.tenants.len()).map(read_state).collect();
         self.restart = ddl::restart(&world);
         self.before.clear();
         for tenant in 0..world.tenants.len() {
             let state = self.shared.query(&self.digests[tenant]).await?;
             self.before.push(state);
+        }
+        Ok(())
+    }
+
+    async fn prepare_states(&mut self, world: &World) -> Result<(), Error> {
+        let queries: Vec<_> = (0..world.tenants.len()).map(|tenant| ddl::digest(world, tenant)).collect();
+        let all: Vec<_> =
+            queries.iter().enumerate().map(|(tenant, query)| (tenant, query.as_str())).collect();
+        for lane in [&mut self.shared, &mut self.walled] {
+            lane.prepare_states(&all).await?;
+        }
+        for (state, twin) in all.iter().zip(&mut self.twins) {
+            twin.prepare_states(std::slice::from_ref(state)).await?;
         }
         Ok(())
     }

@@ -40,6 +40,8 @@ pub(crate) struct Lane {
     connection: PgConnection,
     /// A transaction was left behind by an error.
     dirty: bool,
+    /// The statement before is still prepared.
+    prepared: bool,
 }
 
 impl Lane {
@@ -51,7 +53,7 @@ impl Lane {
         let connection = PgConnection::connect_with(&options).await;
         let connection =
             connection.map_err(|error| Error::server("a test database did not answer", error))?;
-        let mut lane = Self { connection, dirty: false };
+        let mut lane = Self { connection, dirty: false, prepared: false };
         lane.run_script(
             "SET client_min_messages = error; SET statement_timeout = '5s'; SET jit = off; \
              SET max_parallel_workers_per_gather = 0; SET extra_float_digits = 1",
@@ -65,6 +67,16 @@ impl Lane {
         self.roll_back().await?;
         let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut self.connection).await;
         done.map(drop).map_err(|error| Error::server("a world was not set up", error))
+    }
+
+    /// Prepares queries that read the state, by the numbers that [`read_state`] knows them by.
+    pub(crate) async fn prepare_states(&mut self, queries: &[(usize, &str)]) -> Result<(), Error> {
+        self.prepared = false;
+        let mut script = "DEALLOCATE ALL".to_owned();
+        for (number, query) in queries {
+            script.push_str(&format!(";\nPREPARE state_{number} AS {query}"));
+        }
+        self.run_script(&script).await
     }
 
     /// Runs one query and returns its rows as text.
@@ -103,7 +115,9 @@ impl Lane {
         if dirty {
             add("ROLLBACK", &mut message);
         }
-        add("DEALLOCATE ALL", &mut message);
+        if self.prepared {
+            add("DEALLOCATE s", &mut message);
+        }
         if around.digest.is_some() {
             add("BEGIN", &mut message);
         }
@@ -147,6 +161,10 @@ impl Lane {
                 Err(error) => return Err(Error::server("a test database did not answer", error)),
             }
         }
+        drop(stream);
+        // What stands last in front of the statement's own result is its PREPARE. Of a message that does not parse
+        // nothing runs, its DEALLOCATE no more than the rest.
+        self.prepared = done >= skip || (self.prepared && done == 0);
         Ok(outcome)
     }
 }
@@ -175,6 +193,11 @@ fn text(row: &PgRow) -> String {
         }
     }
     line
+}
+
+/// Reads the state that was prepared by this number.
+pub(crate) fn read_state(number: usize) -> String {
+    format!("EXECUTE state_{number}")
 }
 
 fn prepare(sql: &str, values: &[Value]) -> String {

@@ -6,10 +6,11 @@ use proptest::strategy::ValueTree;
 
 use super::bench::{Bench, Trial};
 use super::compare::Verdict;
+use super::lane::Outcome;
 use crate::error::Error;
 use crate::oracle::r#gen::Draft;
 use crate::oracle::strategy::StatementTree;
-use crate::oracle::subject::{Statement, Subject};
+use crate::oracle::subject::{RowSecurity, Statement, Subject};
 use crate::oracle::world::World;
 
 /// How many smaller statements, and smaller worlds, are tried.
@@ -22,6 +23,8 @@ pub(crate) struct Small {
     pub(crate) world: Arc<World>,
     pub(crate) statement: Statement,
     pub(crate) trial: Trial,
+    /// What row-level security makes of it.
+    pub(crate) walled: Option<Outcome>,
 }
 
 pub(crate) async fn shrink(
@@ -33,9 +36,21 @@ pub(crate) async fn shrink(
 ) -> Result<Small, Error> {
     let tenant = draft.tenant;
     let (statement, trial) = statement(bench, subject, &world, draft, first).await?;
-    let mut small = Small { world, statement, trial };
+    let mut small = Small { world, statement, trial, walled: None };
     rows(bench, subject, tenant, &mut small).await?;
+    small.walled = walled(bench, &small.world, tenant, &small.statement).await?;
     Ok(small)
+}
+
+/// What row-level security makes of a statement on the world that is set up.
+pub(crate) async fn walled(
+    bench: &mut Bench,
+    world: &World,
+    tenant: usize,
+    statement: &Statement,
+) -> Result<Option<Outcome>, Error> {
+    let scope = RowSecurity::default().prepare(world);
+    Ok(bench.try_out(tenant, statement, scope.as_ref()).await?.map(|trial| trial.subject))
 }
 
 /// The same failure, not just any.

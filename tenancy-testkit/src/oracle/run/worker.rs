@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::bench::{Bench, Trial};
 use super::compare::Verdict;
-use super::shrink::{Small, shrink};
+use super::shrink::{Small, shrink, walled};
 use crate::error::Error;
 use crate::oracle::r#gen::Draft;
 use crate::oracle::report::{Difference, Report};
@@ -158,7 +158,8 @@ impl<'a> Table<'a> {
     ) -> Result<Difference, Error> {
         let (tenant, original) = (draft.tenant, Statement::of(&draft));
         if !self.plan.shrink {
-            let small = Small { world: Arc::clone(&self.world), statement: original.clone(), trial };
+            let walled = walled(self.bench, &self.world, tenant, &original).await?;
+            let small = Small { world: Arc::clone(&self.world), statement: original.clone(), trial, walled };
             return Ok(Difference::new(seed, reason, tenant, original, small));
         }
         let small = shrink(self.bench, subject, Arc::clone(&self.world), draft, trial).await?;

@@ -1,0 +1,103 @@
+//! Eight bytes at a time: what each request has read of it is read in few steps.
+
+const EACH: u64 = u64::MAX / 0xFF;
+const HIGHEST: u64 = 0x80 * EACH;
+
+/// Returns where the first byte stands, from `at` on, that `marks` marks: the length of `bytes` if there is none.
+///
+/// Of eight bytes, the first in the lowest place, `marks` sets the highest bit of each that it is after. It may be wrong
+/// about those above the first.
+#[inline(always)]
+pub(crate) fn seek(bytes: &[u8], mut at: usize, marks: impl Fn(u64) -> u64) -> usize {
+    while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        let marked = marks(u64::from_le_bytes(*word));
+        if marked != 0 {
+            return at + marked.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    if at >= bytes.len() {
+        return bytes.len();
+    }
+    let left = bytes.len() - at;
+    at + (marks(last_word(bytes, left)).trailing_zeros() as usize / 8).min(left)
+}
+
+/// Returns whether `found` finds something in one of the words of `bytes`, in order; zeros fill the last.
+#[inline(always)]
+pub(crate) fn any_word(bytes: &[u8], mut found: impl FnMut(u64) -> u64) -> bool {
+    let (words, rest) = bytes.as_chunks::<8>();
+    words.iter().any(|word| found(u64::from_le_bytes(*word)) != 0)
+        || (!rest.is_empty() && found(last_word(bytes, rest.len())) != 0)
+}
+
+/// Returns the last `left` bytes, fewer than eight, as a word: from the last eight of all, where there are so many.
+#[inline(always)]
+fn last_word(bytes: &[u8], left: usize) -> u64 {
+    match bytes.last_chunk() {
+        Some(last) => u64::from_le_bytes(*last) >> (8 * (8 - left)),
+        None => bytes.iter().rev().take(left).fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    }
+}
+
+/// Marks each byte that is neither a lower-case letter nor a digit.
+#[inline(always)]
+pub(crate) fn others(word: u64) -> u64 {
+    // Sums of seven bits carry into the highest bit of their own byte, and no further.
+    let low = word & !HIGHEST;
+    let at_least = |byte: u8| low + u64::from(0x80 - byte) * EACH;
+    let letters = at_least(b'a') & !at_least(b'z' + 1);
+    let digits = at_least(b'0') & !at_least(b'9' + 1);
+    (!(letters | digits) | word) & HIGHEST
+}
+
+/// Marks each byte that is one of `sought`; above the first of them perhaps others.
+#[inline(always)]
+pub(crate) fn any_of<const N: usize>(word: u64, sought: [u8; N]) -> u64 {
+    let mut marked = 0;
+    for byte in sought {
+        // Zero where the byte stands. A borrow leaves a zero byte, and so reaches only what stands above one.
+        let differs = word ^ (u64::from(byte) * EACH);
+        marked |= differs.wrapping_sub(EACH) & !differs;
+    }
+    marked & HIGHEST
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_048))]
+
+        #[test]
+        fn eight_at_a_time_finds_what_one_at_a_time_finds(
+            bytes in prop::collection::vec(any::<u8>().prop_map(|byte| if byte < 0xE0 { b'a' + byte % 26 } else { byte }), 0..40),
+            sought in any::<[u8; 3]>(),
+            at in 0_usize..40,
+        ) {
+            let at = at.min(bytes.len());
+            let first = |found: &dyn Fn(&u8) -> bool| bytes[at..].iter().position(found).map_or(bytes.len(), |offset| at + offset);
+            let other = |byte: &u8| !matches!(byte, b'a'..=b'z' | b'0'..=b'9');
+            prop_assert_eq!(seek(&bytes, at, others), first(&other));
+            let one_of = |byte: &u8| sought.contains(byte);
+            prop_assert_eq!(seek(&bytes, at, |word| any_of(word, sought)), first(&one_of));
+        }
+    }
+
+    #[test]
+    fn every_byte_is_told_at_every_place() {
+        for byte in 0..=u8::MAX {
+            for place in 0..8 {
+                let mut bytes = [b'a'; 8];
+                bytes[place] = byte;
+                let plain = byte.is_ascii_lowercase() || byte.is_ascii_digit();
+                assert_eq!(seek(&bytes, 0, others), if plain { 8 } else { place }, "{byte:#04x} at {place}");
+                let found = seek(&bytes, 0, |word| any_of(word, *b"/%\\"));
+                assert_eq!(found, if b"/%\\".contains(&byte) { place } else { 8 }, "{byte:#04x} at {place}");
+            }
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! [`Program`]: what is done to a service, step by step, independent of any answer.
+
+pub(crate) mod generate;
+pub(crate) mod harvest;
+pub(crate) mod request;
+pub(crate) mod run;
+pub(crate) mod script;
+pub(crate) mod signal;
+mod slots;
+pub(crate) mod value;
+
+use self::signal::Signal;
+use self::value::Slot;
+use super::describe::World;
+
+/// One request.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) caller: usize,
+    /// Which of the described ways to name a tenant.
+    pub(crate) credential: usize,
+    pub(crate) signal: Signal,
+    /// The place of the operation in the description.
+    pub(crate) operation: usize,
+    /// For each of the operation's parameters, if it is sent.
+    pub(crate) params: Vec<Option<Slot>>,
+    pub(crate) body: Option<Slot>,
+}
+
+/// What happens in one step.
+#[derive(Clone, Debug)]
+pub(crate) enum Action {
+    Call(Call),
+    /// Several requests that are under way at the same time.
+    Together(Vec<Call>),
+    /// The same request for what is another tenant's and for what is nobody's.
+    Pair {
+        foreign: Call,
+        unknown: Call,
+    },
+    /// A request whose client goes away after this many polls.
+    Abandon {
+        call: Call,
+        polls: u8,
+    },
+    RunJobs,
+    /// A table of the tenant's schema goes away: what then answers in its place is somebody else's.
+    Break {
+        tenant: usize,
+        pick: u32,
+    },
+    Pause {
+        millis: u16,
+    },
+    Suspend {
+        tenant: usize,
+    },
+    Delete {
+        tenant: usize,
+    },
+    Onboard {
+        tenant: usize,
+    },
+}
+
+/// A step keeps its number when others around it are taken away.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    pub(crate) number: u16,
+    pub(crate) action: Action,
+}
+
+/// A sequence of steps over the tenants of a world.
+#[derive(Clone, Debug)]
+pub(crate) struct Program {
+    pub(crate) world: World,
+    /// Whether the service runs on several threads.
+    pub(crate) threads: bool,
+    pub(crate) steps: Vec<Step>,
+}
+
+impl Action {
+    pub(crate) fn calls(&self) -> Vec<&Call> {
+        match self {
+            Self::Call(call) | Self::Abandon { call, .. } => vec![call],
+            Self::Together(calls) => calls.iter().collect(),
+            Self::Pair { foreign, unknown } => vec![foreign, unknown],
+            _ => Vec::new(),
+        }
+    }
+
+    /// The tenant that a step of the operator's is about.
+    pub(crate) fn subject(&self) -> Option<usize> {
+        match self {
+            Self::Suspend { tenant } | Self::Delete { tenant } | Self::Onboard { tenant } => Some(*tenant),
+            _ => None,
+        }
+    }
+}
+
+impl Program {
+    /// The steps with these numbers alone.
+    pub(crate) fn only(&self, numbers: &[u16]) -> Self {
+        let steps = self.steps.iter().filter(|step| numbers.contains(&step.number)).cloned().collect();
+        Self { steps, ..self.clone() }
+    }
+
+    /// What is left of the program in a world in which `tenant` is alone.
+    pub(crate) fn alone(&self, tenant: usize) -> Self {
+        let own = |call: &Call| call.caller == tenant;
+        let kept = |step: &Step| {
+            let action = match &step.action {
+                Action::Together(calls) => {
+                    Action::Together(calls.iter().filter(|call| own(call)).cloned().collect())
+                }
+                other => other.clone(),
+            };
+            let keep = match &action {
+                Action::RunJobs | Action::Pause { .. } => true,
+                other => {
+                    other.subject() == Some(tenant) || other.calls().first().is_some_and(|call| own(call))
+                }
+            };
+            keep.then_some(Step { number: step.number, action })
+        };
+        // What is broken is broken in this run alone: from there on there is nothing to compare.
+        let whole = self.steps.iter().take_while(|step| !matches!(step.action, Action::Break { .. }));
+        let steps = whole.filter_map(kept).collect();
+        Self { world: self.world.alone(tenant), steps, threads: self.threads }
+    }
+}

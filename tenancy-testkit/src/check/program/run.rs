@@ -1,0 +1,504 @@
+//! Runs a program against a started service, and judges as it goes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::future::{FutureExt, join_all, poll_fn};
+use http::{HeaderMap, HeaderValue, Response, header};
+use serde_json::Value;
+
+use super::harvest::harvest;
+use super::request::{Outgoing, build};
+use super::signal::{Expect, Signal};
+use super::value::{Seen, Slot};
+use super::{Action, Call, Program, Step};
+use crate::check::coverage::Coverage;
+use crate::check::describe::hooks::Database;
+use crate::check::describe::operation::Access;
+use crate::check::describe::{Service, Standing, World};
+use crate::check::detect::canary::{self, Canaries, Sighting};
+use crate::check::detect::logs::{self, Log};
+use crate::check::detect::{
+    Detector, Finding, cache, connection, decode, digest, lifecycle, oracle, unresolved,
+};
+use crate::check::selfcheck::Plant;
+use crate::error::Error;
+
+/// No answer within this is no answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What work in the background gets to be done before rows are looked at: always, and where a change has to be put down
+/// to the right request.
+const BRIEF: Duration = Duration::from_millis(2);
+const PATIENT: Duration = Duration::from_millis(80);
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) json: Option<Value>,
+}
+
+impl Answer {
+    pub(crate) fn new(response: Response<Bytes>) -> Self {
+        let (parts, body) = response.into_parts();
+        let body = decode::decoded(&parts.headers, body);
+        let json = serde_json::from_slice(&body).ok();
+        Self { status: parts.status.as_u16(), headers: parts.headers, body, json }
+    }
+
+    pub(crate) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// Limits of rate and capacity are nobody's leak.
+    pub(crate) fn is_throttled(&self) -> bool {
+        matches!(self.status, 429 | 503 | 504)
+    }
+}
+
+/// One request of a run, and its answer if there was one.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    pub(crate) step: u16,
+    pub(crate) call: usize,
+    pub(crate) caller: usize,
+    pub(crate) signal: Signal,
+    pub(crate) operation: usize,
+    pub(crate) name: String,
+    pub(crate) reads: bool,
+    /// Whether it asks for no thing in particular, so that there is nothing to be not found.
+    pub(crate) is_list: bool,
+    pub(crate) outgoing: Outgoing,
+    pub(crate) answer: Option<Answer>,
+}
+
+impl Record {
+    pub(crate) fn key(&self) -> (u16, usize) {
+        (self.step, self.call)
+    }
+}
+
+/// Which tenants are served at the moment, as far as the operator's steps say.
+#[derive(Clone, Debug)]
+pub(crate) struct Standings {
+    now: Vec<(Standing, Option<Instant>)>,
+    bound: Duration,
+}
+
+impl Standings {
+    fn new(world: &World, bound: Duration) -> Self {
+        Self { now: world.all().iter().map(|tenant| (tenant.standing(), None)).collect(), bound }
+    }
+
+    fn set(&mut self, tenant: usize, standing: Standing) {
+        self.now[tenant] = (standing, Some(Instant::now()));
+    }
+
+    fn settled(&self, tenant: usize) -> bool {
+        self.now[tenant].1.is_none_or(|since| since.elapsed() > self.bound)
+    }
+
+    /// Suspended or deleted, and for long enough.
+    pub(crate) fn ended(&self, tenant: usize) -> bool {
+        self.now[tenant].0 == Standing::Suspended && self.settled(tenant)
+    }
+
+    /// Brought in during this run, and for long enough.
+    pub(crate) fn begun(&self, tenant: usize) -> bool {
+        let (standing, since) = self.now[tenant];
+        standing == Standing::Active && since.is_some() && self.settled(tenant)
+    }
+
+    /// The service does not know it.
+    pub(crate) fn unknown(&self, tenant: usize) -> bool {
+        self.now[tenant].0 == Standing::Later
+    }
+
+    fn active(&self, tenant: usize) -> bool {
+        matches!(self.now[tenant].0, Standing::Active | Standing::Empty)
+    }
+}
+
+/// A run of one program against one start of the service.
+pub(crate) struct Run<'a> {
+    service: &'a Service,
+    world: &'a World,
+    canaries: Canaries,
+    seen: Vec<Seen>,
+    /// What each tenant has sent of others' canaries.
+    said: Vec<BTreeSet<Sighting>>,
+    standings: Standings,
+    rows: Option<digest::Watch>,
+    connection: Option<BTreeMap<String, String>>,
+    cached: Vec<Vec<String>>,
+    log: Log,
+    /// How much of the hook's log is old.
+    logged: usize,
+    /// Who may have left a job behind since the jobs last ran.
+    busy: BTreeSet<usize>,
+    /// From which step on work in the background is waited for.
+    pub(crate) patient_from: Option<u16>,
+    /// A leak of the kit's own.
+    pub(crate) plant: Option<Plant>,
+    pub(crate) records: Vec<Record>,
+    pub(crate) coverage: Coverage,
+    /// Whether what is found is looked at; the twin's answers only serve to compare.
+    judging: bool,
+    /// What stood for others' values in the run that this one is compared with, by step and request.
+    recorded: Option<BTreeMap<(u16, usize), Vec<Value>>>,
+}
+
+impl<'a> Run<'a> {
+    /// Plants the rows of the hooks, and looks at how things are before the first request.
+    pub(crate) async fn start(
+        service: &'a Service,
+        world: &'a World,
+        log: &Log,
+        judging: bool,
+    ) -> Result<Self, Error> {
+        if let Some(seed) = &service.hooks.seed {
+            for tenant in world.tenants().filter(|tenant| tenant.standing() == Standing::Active) {
+                seed(tenant.clone())
+                    .await
+                    .map_err(|error| Error::start("a tenant's rows were not planted", error))?;
+            }
+        }
+        let count = world.all().len();
+        let mut run = Self {
+            service,
+            world,
+            canaries: Canaries::new(world, service.canary.as_deref()),
+            seen: vec![Seen::default(); count],
+            said: vec![BTreeSet::new(); count],
+            standings: Standings::new(world, service.hooks.bound),
+            rows: None,
+            connection: None,
+            cached: vec![Vec::new(); count],
+            log: log.clone(),
+            logged: 0,
+            busy: BTreeSet::new(),
+            patient_from: None,
+            plant: None,
+            records: Vec::new(),
+            coverage: Coverage::new(service.operations.len()),
+            judging,
+            recorded: None,
+        };
+        if judging {
+            run.rows = match &service.hooks.database {
+                Some(database) => Some(digest::Watch::start(database, world).await?),
+                None => None,
+            };
+            run.connection = run.connection_state().await?;
+        }
+        Ok(run)
+    }
+
+    /// Has the run ask for the values that another run has asked for where they are not the caller's own.
+    pub(crate) fn like(&mut self, records: &[Record]) {
+        let others = |record: &Record| (record.key(), record.outgoing.used.others.clone());
+        self.recorded = Some(records.iter().map(others).collect());
+    }
+
+    /// Runs every step, or until a leak is seen.
+    pub(crate) async fn program(&mut self, program: &Program) -> Result<Option<Finding>, Error> {
+        self.log.take();
+        for step in &program.steps {
+            let first = self.records.len();
+            let found = self.step(step).await?;
+            if !self.judging {
+                continue;
+            }
+            if let Some(finding) = found {
+                return Ok(Some(finding));
+            }
+            if let Some(finding) = self.judge(step, first).await? {
+                return Ok(Some(finding));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn step(&mut self, step: &Step) -> Result<Option<Finding>, Error> {
+        match &step.action {
+            Action::Call(call) => {
+                self.send(step.number, 0, &[call]).await;
+            }
+            Action::Together(calls) => {
+                self.send(step.number, 0, &calls.iter().collect::<Vec<_>>()).await;
+            }
+            Action::Pair { foreign, unknown } => return Ok(self.pair(step.number, foreign, unknown).await),
+            Action::Abandon { call, polls } => self.abandon(step.number, call, *polls).await,
+            Action::Pause { millis } => tokio::time::sleep(Duration::from_millis((*millis).into())).await,
+            Action::RunJobs => {
+                if let Some(jobs) = &self.service.hooks.jobs {
+                    jobs(()).await.map_err(|error| Error::start("the jobs did not run", error))?;
+                }
+            }
+            Action::Break { tenant, pick } => {
+                if let (Some(rows), Some(database)) = (&mut self.rows, &self.service.hooks.database) {
+                    rows.break_table(&(database.of)(&self.world.all()[*tenant]), *pick).await?;
+                }
+            }
+            Action::Suspend { tenant } => self.operate(*tenant, Standing::Suspended, Kind::Suspend).await?,
+            Action::Delete { tenant } => self.operate(*tenant, Standing::Suspended, Kind::Delete).await?,
+            Action::Onboard { tenant } => self.operate(*tenant, Standing::Active, Kind::Onboard).await?,
+        }
+        Ok(None)
+    }
+
+    async fn operate(&mut self, tenant: usize, standing: Standing, kind: Kind) -> Result<(), Error> {
+        let hooks = &self.service.hooks;
+        let hook = match kind {
+            Kind::Suspend => &hooks.suspend,
+            Kind::Delete => &hooks.delete,
+            Kind::Onboard => &hooks.onboard,
+        };
+        if let Some(hook) = hook {
+            let handle = self.world.all()[tenant].clone();
+            hook(handle).await.map_err(|error| Error::start("the operator's step failed", error))?;
+            self.standings.set(tenant, standing);
+            self.coverage.observe(Detector::Lifecycle, 1);
+            // Its rows came or went with it.
+            if let Some(rows) = &mut self.rows {
+                rows.changes().await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn build(&self, step: u16, at: usize, call: &Call) -> Option<Outgoing> {
+        let recorded = self.recorded.as_ref().map(|all| all.get(&(step, at)).map_or(&[][..], Vec::as_slice));
+        build(call, self.service, self.world, &self.seen, recorded)
+    }
+
+    /// Sends requests that are under way at the same time.
+    async fn send(&mut self, step: u16, first: usize, calls: &[&Call]) {
+        let built: Vec<(usize, &Call, Outgoing)> = calls
+            .iter()
+            .enumerate()
+            .filter_map(|(i, call)| Some((first + i, *call, self.build(step, first + i, call)?)))
+            .collect();
+        let asked = built.into_iter().map(|(i, call, mut outgoing)| {
+            if step.is_multiple_of(5) {
+                outgoing
+                    .headers
+                    .insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate, br"));
+            }
+            let answering = self.service.handler.call(outgoing.request());
+            tokio::time::timeout(PATIENCE, answering).map(move |answer| (i, call, outgoing, answer))
+        });
+        for (i, call, outgoing, answer) in join_all(asked).await {
+            // An error of the service itself is a connection that broke.
+            let answer = answer.ok().and_then(Result::ok).map(Answer::new);
+            self.keep(step, i, call, outgoing, answer);
+        }
+    }
+
+    fn keep(&mut self, step: u16, at: usize, call: &Call, outgoing: Outgoing, answer: Option<Answer>) {
+        let operation = &self.service.operations[call.operation];
+        let said = self.canaries.find(&outgoing.said());
+        self.said[call.caller].extend(said.into_iter().filter(|sighting| sighting.owner != call.caller));
+        let mut record = Record {
+            step,
+            call: at,
+            caller: call.caller,
+            signal: call.signal,
+            operation: call.operation,
+            name: operation.name(),
+            reads: operation.reads(),
+            is_list: !operation.path.contains('{'),
+            outgoing,
+            answer,
+        };
+        if let Some(plant) = &mut self.plant {
+            plant.answer(&mut record, &self.canaries, self.world, &self.records);
+        }
+        let access = operation.access;
+        self.coverage.count(&record, access, self.standings.active(call.caller));
+        if let Some(answer) = record.answer.as_ref().filter(|answer| answer.is_success())
+            && call.signal.is_proper()
+            && let Some(json) = &answer.json
+        {
+            harvest(json, operation.collection(), &mut self.seen[call.caller]);
+        }
+        self.records.push(record);
+    }
+
+    async fn pair(&mut self, step: u16, foreign: &Call, unknown: &Call) -> Option<Finding> {
+        self.send(step, 0, &[foreign]).await;
+        let first = self.records.len();
+        self.send(step, 1, &[unknown]).await;
+        let (a, b) = (self.records.get(first - 1)?.clone(), self.records.get(first)?.clone());
+        if !self.judging || a.step != step || !self.standings.active(foreign.caller) {
+            return None;
+        }
+        self.coverage.observe(Detector::Oracle, 1);
+        oracle::judge(&a, &b, None)?;
+        let mut other = unknown.clone();
+        other.params = other.params.iter().map(|slot| slot.as_ref().map(Slot::shifted)).collect();
+        other.body = other.body.as_ref().map(Slot::shifted);
+        self.send(step, 2, &[&other]).await;
+        let again = self.records.pop()?;
+        oracle::judge(&a, &b, Some(&again))
+    }
+
+    /// Polls a request a few times and drops it.
+    async fn abandon(&mut self, step: u16, call: &Call, polls: u8) {
+        let Some(outgoing) = self.build(step, 0, call) else { return };
+        let mut answering = pin!(self.service.handler.call(outgoing.request()));
+        let mut left = polls;
+        let answer = poll_fn(|context| match answering.as_mut().poll(context) {
+            Poll::Ready(answer) => Poll::Ready(Some(answer)),
+            Poll::Pending if left == 0 => Poll::Ready(None),
+            Poll::Pending => {
+                left -= 1;
+                Poll::Pending
+            }
+        });
+        let answer = tokio::time::timeout(PATIENCE, answer).await.ok().flatten();
+        let answer = answer.and_then(Result::ok).map(Answer::new);
+        self.keep(step, 0, call, outgoing, answer);
+    }
+
+    async fn connection_state(&self) -> Result<Option<BTreeMap<String, String>>, Error> {
+        let Some(state) = &self.service.hooks.connection else { return Ok(None) };
+        let state = state(()).await.map_err(|error| Error::start("no connection to look at", error))?;
+        Ok(Some(state))
+    }
+
+    /// Looks at everything that the step has left behind.
+    async fn judge(&mut self, step: &Step, first: usize) -> Result<Option<Finding>, Error> {
+        for record in &self.records[first..] {
+            let access = self.service.operations[record.operation].access;
+            let said = &self.said[record.caller];
+            let served = self.coverage.rows[record.operation].own.served > 0;
+            let found =
+                (access != Access::Admin).then(|| canary::judge(record, &self.canaries, said)).flatten();
+            let found = found
+                .or_else(|| lifecycle::judge(record, access, &self.standings, served))
+                .or_else(|| unresolved::judge(record, access, &self.standings))
+                .or_else(|| logs::judge_error_text(record));
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        if let Some(finding) = self.judge_log(step).await? {
+            return Ok(Some(finding));
+        }
+        self.judge_state(step, first).await
+    }
+
+    async fn judge_log(&mut self, step: &Step) -> Result<Option<Finding>, Error> {
+        if let Some(plant) = &mut self.plant {
+            plant.log(step, &self.log, self.world);
+        }
+        let mut text = self.log.take();
+        if let Some(logs) = &self.service.hooks.logs {
+            let all = logs(()).await.map_err(|error| Error::start("the log could not be read", error))?;
+            text.push_str(all.get(self.logged..).unwrap_or_default());
+            self.logged = all.len();
+        }
+        let callers: BTreeSet<usize> = step.action.calls().iter().map(|call| call.caller).collect();
+        let Some(caller) = callers.first().copied().filter(|_| callers.len() == 1) else { return Ok(None) };
+        self.coverage.observe(Detector::Log, 1);
+        Ok(logs::judge(&text, caller, step.number, &self.canaries, &self.said[caller]))
+    }
+
+    /// Rows, connections, caches and metrics.
+    async fn judge_state(&mut self, step: &Step, first: usize) -> Result<Option<Finding>, Error> {
+        let writers = self.writers(first);
+        let wrote = self.records[first..].iter().any(|record| !record.reads || !record.signal.is_proper());
+        let jobs = matches!(step.action, Action::RunJobs);
+        if wrote {
+            self.busy.extend(&writers);
+        }
+        let left = wrote || jobs || matches!(step.action, Action::Abandon { .. });
+        if left && let Some(found) = self.judge_rows(step, &writers, jobs).await? {
+            return Ok(Some(found));
+        }
+        if let Some(found) = self.judge_cache(step, &writers).await? {
+            return Ok(Some(found));
+        }
+        let odd = !matches!(step.action, Action::Call(_)) || step.number.is_multiple_of(8);
+        if odd
+            && let (Some(before), Some(now)) = (&self.connection, self.connection_state().await?)
+            && let Some(found) = connection::judge(before, &now, writers.first().copied(), step.number)
+        {
+            return Ok(Some(found));
+        }
+        if step.number.is_multiple_of(8) {
+            for (name, text) in &self.service.hooks.texts {
+                let text = text(()).await.map_err(|error| Error::start("a text could not be read", error))?;
+                if let Some(found) = logs::judge_shared(name, &text, step.number, &self.canaries) {
+                    return Ok(Some(found));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    async fn judge_rows(
+        &mut self,
+        step: &Step,
+        writers: &[usize],
+        jobs: bool,
+    ) -> Result<Option<Finding>, Error> {
+        let Some(rows) = &mut self.rows else { return Ok(None) };
+        self.coverage.observe(if jobs { Detector::Job } else { Detector::Rows }, 1);
+        // What a request leaves running in the background belongs to it.
+        let patient = self.patient_from.is_some_and(|from| step.number >= from);
+        tokio::time::sleep(if patient { PATIENT } else { BRIEF }).await;
+        if let (Some(plant), Some(Database { rows: kind, .. })) =
+            (&mut self.plant, &self.service.hooks.database)
+            && let Some(spared) = writers.first()
+            && plant.takes_a_row()
+        {
+            let done = rows.plant(*spared, kind).await?;
+            plant.took_a_row(done);
+        }
+        let changes = rows.changes().await?;
+        let (writers, detector) = match jobs {
+            true => (std::mem::take(&mut self.busy).into_iter().collect(), Detector::Job),
+            false => (writers.to_vec(), Detector::Rows),
+        };
+        Ok(digest::judge(&changes, rows, &writers, step.number, detector))
+    }
+
+    async fn judge_cache(&mut self, step: &Step, writers: &[usize]) -> Result<Option<Finding>, Error> {
+        let Some(entries) = &self.service.hooks.cache else { return Ok(None) };
+        self.coverage.observe(Detector::Cache, 1);
+        let mut found = None;
+        for tenant in self.world.tenants() {
+            let now = entries(tenant.clone()).await;
+            let now = now.map_err(|error| Error::start("the cache could not be listed", error))?;
+            let before = std::mem::replace(&mut self.cached[tenant.index()], now);
+            let now = &self.cached[tenant.index()];
+            if !step.action.calls().is_empty() {
+                found = found.or_else(|| cache::judge(tenant.index(), &before, now, writers, step.number));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whose rows and entries the requests of a step may change.
+    fn writers(&self, first: usize) -> Vec<usize> {
+        let served = |record: &&Record| {
+            record.outgoing.expect != Expect::Refused && self.standings.active(record.caller)
+        };
+        self.records[first..].iter().filter(served).map(|record| record.caller).collect()
+    }
+}
+
+/// An operator's step.
+enum Kind {
+    Suspend,
+    Delete,
+    Onboard,
+}

@@ -1,0 +1,291 @@
+//! The search: programs on as many lanes as there are cores, until a leak is seen or the time is up.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::{Builder, Runtime};
+
+use super::attempt::{Bench, Start};
+use super::coverage::Coverage;
+use super::describe::{Service, Standing, World};
+use super::detect::Detector;
+use super::detect::logs::Log;
+use super::leak::Leak;
+use super::program::generate;
+use super::progress::Progress;
+use super::seed::Seed;
+use super::selfcheck::Plant;
+use super::shrink::{Shown, shrink};
+use super::verdict::Verdict;
+use crate::error::{Error, ErrorKind};
+
+/// How often a replay is tried: a leak that depends on chance shows itself more often than once in that many times.
+const REPLAYS: usize = 25;
+/// In how many programs a leak of the kit's own is looked for a place.
+const PLACES: u64 = 3;
+
+/// What the lanes share.
+pub(crate) struct Search {
+    start: Start,
+    seed: u64,
+    budget: Duration,
+    /// The description, from a start of its own.
+    described: Service,
+    next: AtomicU64,
+    over: AtomicBool,
+    found: Mutex<Found>,
+    begun: Instant,
+    progress: Progress,
+}
+
+#[derive(Default)]
+struct Found {
+    coverage: Coverage,
+    leak: Option<Leak>,
+    error: Option<Error>,
+    /// The detectors that have seen a leak of the kit's own.
+    proved: BTreeSet<Detector>,
+}
+
+/// A runtime of the kind that a program asks for; what its threads log is captured.
+fn runtime(threads: bool, log: &Log) -> Result<Runtime, Error> {
+    let log = log.clone();
+    let mut builder = if threads { Builder::new_multi_thread() } else { Builder::new_current_thread() };
+    builder.worker_threads(2).enable_all().on_thread_start(move || log.capture_this_thread());
+    builder.on_thread_stop(Log::release_this_thread);
+    builder.build().map_err(|error| Error::start("no runtime to start the service on", error))
+}
+
+impl Search {
+    pub(crate) fn new(start: Start, seed: u64, budget: Duration) -> Result<Self, Error> {
+        let begun = Instant::now();
+        let described = describe(&start, seed)?;
+        if described.operations.is_empty() || described.credentials.is_empty() {
+            return Err(Error::configuration("the description has no operation, or no way to name a tenant"));
+        }
+        Ok(Self {
+            start,
+            seed,
+            budget,
+            described,
+            next: AtomicU64::new(0),
+            over: AtomicBool::new(false),
+            found: Mutex::default(),
+            begun,
+            progress: Progress::new(budget),
+        })
+    }
+
+    pub(crate) fn run(&self, programs: u64) -> Result<Verdict, Error> {
+        let lanes = thread::available_parallelism().map_or(1, usize::from);
+        thread::scope(|scope| {
+            // One lane checks the detectors while the others search already: a leak that is seen needs no such proof.
+            scope.spawn(|| match self.check_itself() {
+                Ok(()) => self.lane(programs),
+                Err(error) => self.stop(error),
+            });
+            for _ in 1..lanes {
+                scope.spawn(|| self.lane(programs));
+            }
+        });
+        self.progress.end();
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let (leak, error) = (found.leak.take(), found.error.take());
+        if let (None, Some(error)) = (&leak, error) {
+            return Err(error);
+        }
+        let proved = std::mem::take(&mut found.proved);
+        let mut verdict =
+            Verdict::new(&self.described.operations, &found.coverage, leak, self.begun.elapsed(), self.seed);
+        (verdict.proved, verdict.budget) = (proved, self.budget);
+        Ok(verdict)
+    }
+
+    /// Runs programs until somebody is done.
+    fn lane(&self, programs: u64) {
+        // At least one program runs, however short the budget.
+        let mut first = true;
+        while first || (!self.over.load(Ordering::Relaxed) && self.begun.elapsed() < self.budget) {
+            first = false;
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            if number >= programs {
+                return;
+            }
+            match self.program(number) {
+                Ok(None) => {}
+                Ok(Some(leak)) => {
+                    let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+                    // Of two that were found at the same time, the one that reads shorter.
+                    if found.leak.as_ref().is_none_or(|other| leak.steps < other.steps) {
+                        found.leak = Some(leak);
+                    }
+                    return;
+                }
+                Err(error) => return self.stop(error),
+            }
+        }
+    }
+
+    fn stop(&self, error: Error) {
+        self.over.store(true, Ordering::Relaxed);
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).error = Some(error);
+    }
+
+    fn program(&self, number: u64) -> Result<Option<Leak>, Error> {
+        let program = generate::program(&self.described, self.seed, number);
+        let log = Log::default();
+        let runtime = runtime(program.threads, &log)?;
+        log.capture_this_thread();
+        let twin = twin_of(&program.world, number);
+        let outcome = runtime.block_on(async {
+            let mut bench = Bench::new(self.start.clone(), log.clone());
+            let attempt = bench.attempt(&program, twin, None).await?;
+            self.note(&attempt.coverage);
+            let Some(finding) = attempt.finding.clone() else { return Ok(None) };
+            if !bench.confirms(&program, &finding).await? {
+                return Ok(None);
+            }
+            let after = self.begun.elapsed();
+            // The other lanes have nothing left to look for.
+            self.over.store(true, Ordering::Relaxed);
+            let twin = twin.filter(|_| finding.detector == Detector::Twin);
+            let requests = attempt.records.len();
+            let shown = Shown { program: program.clone(), finding, attempt };
+            let shown = shrink(&mut bench, shown, twin).await?;
+            Ok(Some(Leak::new(&shown, self.seed, number, after, requests)))
+        });
+        Log::release_this_thread();
+        runtime.shutdown_timeout(Duration::from_millis(200));
+        outcome
+    }
+
+    fn note(&self, coverage: &Coverage) {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.coverage.merge(coverage);
+        let coverage = &found.coverage;
+        let (exercised, all) = (coverage.exercised(), self.described.operations.len());
+        self.progress.tell(coverage.programs, coverage.requests, exercised, all);
+    }
+
+    /// Plants a leak for each detector that is at work, and has to see it.
+    fn check_itself(&self) -> Result<(), Error> {
+        let mut wanted =
+            vec![Detector::Canary, Detector::Twin, Detector::Unresolved, Detector::Log, Detector::Oracle];
+        if self.described.hooks.database.is_some() {
+            wanted.push(Detector::Rows);
+        }
+        if self.described.hooks.suspend.is_some() {
+            wanted.push(Detector::Lifecycle);
+        }
+        for detector in wanted {
+            let mut placed = false;
+            for number in 0..PLACES {
+                if self.over.load(Ordering::Relaxed) {
+                    return Ok(());
+                }
+                match self.planted(detector, number)? {
+                    Planted::Seen => {
+                        placed = true;
+                        self.found.lock().unwrap_or_else(PoisonError::into_inner).proved.insert(detector);
+                    }
+                    Planted::Nowhere => continue,
+                    // What is there already is for the search to find.
+                    Planted::Real => return Ok(()),
+                    Planted::Unseen => {
+                        let message =
+                            format!("the run is void: {detector} did not see a leak that was planted for it");
+                        return Err(Error::new(ErrorKind::Void, message));
+                    }
+                }
+                break;
+            }
+            if !placed && detector == Detector::Canary {
+                let message = "the run is void: no answer to a tenant ever held a text of that tenant's rows, so that none \
+                    of another tenant's could be told";
+                return Err(Error::new(ErrorKind::Void, message));
+            }
+        }
+        Ok(())
+    }
+
+    fn planted(&self, detector: Detector, number: u64) -> Result<Planted, Error> {
+        let mut program = generate::program(&self.described, self.seed, number);
+        program.threads = false;
+        let log = Log::default();
+        let runtime = runtime(false, &log)?;
+        log.capture_this_thread();
+        let twin = twin_of(&program.world, number);
+        let attempt = runtime.block_on(async {
+            let mut bench = Bench::new(self.start.clone(), log.clone());
+            let plant = Plant::new(detector, twin.unwrap_or(0));
+            let twin = twin.filter(|_| detector == Detector::Twin);
+            bench.attempt(&program, twin, Some(plant)).await
+        });
+        Log::release_this_thread();
+        let attempt = attempt?;
+        Ok(match (attempt.planted, attempt.finding) {
+            (true, Some(finding)) if finding.detector == detector => Planted::Seen,
+            (true, None) => Planted::Unseen,
+            (_, Some(_)) => Planted::Real,
+            (false, None) => Planted::Nowhere,
+        })
+    }
+
+    /// Runs the program of `seed` until it leaks, and returns the leak.
+    pub(crate) fn replay(&self, seed: &Seed) -> Result<Option<Leak>, Error> {
+        let program = generate::program(&self.described, seed.run, seed.program).only(&seed.steps);
+        let log = Log::default();
+        let twin = twin_of(&program.world, seed.program).filter(|_| seed.detector == Detector::Twin);
+        for _ in 0..REPLAYS {
+            let runtime = runtime(program.threads, &log)?;
+            log.capture_this_thread();
+            let attempt = runtime.block_on(async {
+                Bench::new(self.start.clone(), log.clone()).attempt(&program, twin, None).await
+            });
+            Log::release_this_thread();
+            let attempt = attempt?;
+            if let Some(finding) = attempt.finding.clone() {
+                let requests = attempt.records.len();
+                let shown = Shown { program, finding, attempt };
+                return Ok(Some(Leak::new(&shown, seed.run, seed.program, self.begun.elapsed(), requests)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+enum Planted {
+    Seen,
+    Unseen,
+    Nowhere,
+    Real,
+}
+
+/// The tenant whose answers are compared in the program of this number.
+fn twin_of(world: &World, number: u64) -> Option<usize> {
+    let active: Vec<usize> = world
+        .tenants()
+        .filter(|tenant| tenant.standing() == Standing::Active)
+        .map(|tenant| tenant.index())
+        .collect();
+    (!active.is_empty()).then(|| active[(number % active.len() as u64) as usize])
+}
+
+/// Starts the service once, to be told what it is.
+fn describe(start: &Start, seed: u64) -> Result<Service, Error> {
+    let log = Log::default();
+    let runtime = runtime(false, &log)?;
+    let world = World::new(seed, &[Standing::Active, Standing::Active], false, 2);
+    runtime.block_on(async {
+        let mut service = Bench::new(start.clone(), log).service(world).await?;
+        if let Some(url) = &service.hooks.app_url {
+            crate::postgres::require_app_role(url).await?;
+        }
+        // Its description is kept, its database is not.
+        service.hooks.guards.clear();
+        Ok(service)
+    })
+}
