@@ -9,4 +9,3 @@ mod names;
 mod one_strategy;
 mod parsing;
 mod scope;
-mod ui;
