@@ -41,6 +41,7 @@ pub(crate) fn create(world: &World, placement: Placement) -> String {
 }
 
 /// Statements that put the rows of all tables in.
+#[cfg(feature = "seaorm")]
 pub(crate) fn fill(world: &World, placement: Placement) -> String {
     let mut sql = String::new();
     (0..world.tables.len()).for_each(|number| insert_rows(world, number, placement, &mut sql));
@@ -48,6 +49,7 @@ pub(crate) fn fill(world: &World, placement: Placement) -> String {
 }
 
 /// Statements that put the rows of all tables back, whatever is in them.
+#[cfg(feature = "seaorm")]
 pub(crate) fn refill(world: &World, placement: Placement) -> String {
     let mut sql = String::new();
     for table in world.tables.iter().rev() {
