@@ -12,11 +12,26 @@ pub(crate) fn check() -> Outcome {
         let features = package["features"].as_object().into_iter().flat_map(|features| features.keys());
         let alone = features.map(String::as_str).filter(|feature| *feature != "default");
         for feature in std::iter::once("").chain(alone) {
-            let with = format!("--features={feature}");
-            if cargo(&["check", "--quiet", "--package", name, "--no-default-features", &with]).is_err() {
+            if lint(name, feature).is_err() {
                 failed.push(format!("{name} with {:?}", Value::from(feature)));
             }
         }
     }
     if failed.is_empty() { Ok(()) } else { Err(format!("does not build: {}", failed.join(", "))) }
+}
+
+/// With warnings denied: what only another feature uses is built with it alone.
+fn lint(package: &str, feature: &str) -> Outcome {
+    let with = format!("--features={feature}");
+    cargo(&[
+        "clippy",
+        "--quiet",
+        "--package",
+        package,
+        "--no-default-features",
+        &with,
+        "--",
+        "--deny",
+        "warnings",
+    ])
 }

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DatabaseConnectionType, DbErr, RuntimeErr, sqlx,
-};
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+use sea_orm::DatabaseConnectionType;
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr, sqlx};
 use tenancy_core::TenantId;
 use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};

@@ -126,11 +126,11 @@ impl<'a> Walk<'a> {
             self.sources.barriers.push(barrier);
             return Ok(Found::Cte);
         }
-        self.table(name, &parts)
+        self.placed_table(name, &parts)
     }
 
     /// Decides what a table is, and names it where it stands.
-    fn table(&mut self, name: &ObjectName, parts: &[String]) -> Result<Found<'a>, Error> {
+    fn placed_table(&mut self, name: &ObjectName, parts: &[String]) -> Result<Found<'a>, Error> {
         let rules = self.rules;
         let found = rules.lookup(parts)?;
         if let Some(piece) = rules.qualifier(parts, &found)? {
@@ -152,7 +152,7 @@ impl<'a> Walk<'a> {
         }
         self.placed(name);
         let parts = self.parts(name)?;
-        self.table(name, &parts)
+        self.placed_table(name, &parts)
     }
 
     fn parts(&self, name: &ObjectName) -> Result<Vec<String>, Error> {

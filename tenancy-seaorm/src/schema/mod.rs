@@ -21,6 +21,7 @@ mod provision;
 pub use self::name::SchemaName;
 #[cfg(feature = "postgres")]
 pub use self::provision::{Provision, drop_schema};
+#[cfg(feature = "postgres")]
 use crate::error::{Error, ErrorKind};
 
 /// The refusal of a schema that does not exist, or that the role may not use (SCH-06).
