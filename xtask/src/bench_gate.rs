@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::step::{Outcome, run};
+use crate::built::{build_with, find};
+use crate::step::{Outcome, program, run};
 use crate::tools;
 
 const BENCHES: &[&str] = &["--package", "tenancy-benches", "--features", "statements"];
@@ -135,7 +136,7 @@ fn count_instructions() -> Result<bool, String> {
         return Ok(false);
     }
     let bench = ["bench", "--quiet", "--package", "tenancy-benches", "--bench", "instructions"];
-    run(Command::new(cargo()).env("PATH", tools::path()).args(bench).args([
+    run(Command::new(program()).env("PATH", tools::path()).args(bench).args([
         "--features",
         "statements",
         "--",
@@ -147,27 +148,6 @@ fn count_instructions() -> Result<bool, String> {
 /// Builds optimized programs of the workspace in `tree`, into `target` if one is given, and returns where they are.
 fn build(tree: &Path, target: Option<&Path>, what: &[&str]) -> Result<Vec<PathBuf>, String> {
     build_with(&["build", "--profile", "bench"], tree, target, what)
-}
-
-fn build_with(
-    how: &[&str],
-    tree: &Path,
-    target: Option<&Path>,
-    what: &[&str],
-) -> Result<Vec<PathBuf>, String> {
-    let mut command = Command::new(cargo());
-    command.current_dir(tree).args(how).args(["--message-format", "json"]).args(what);
-    if let Some(target) = target {
-        command.env("CARGO_TARGET_DIR", target);
-    }
-    let output = command.stderr(Stdio::inherit()).output();
-    let output = output.map_err(|error| format!("cargo could not be started: {error}"))?;
-    if !output.status.success() {
-        return Err(format!("cargo ended with {}", output.status));
-    }
-    let messages = String::from_utf8_lossy(&output.stdout).into_owned();
-    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    Ok(messages.filter_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?))).collect())
 }
 
 /// Checks `base` out beside this tree and builds its bench program, into a directory of its own: there it replaces
@@ -183,21 +163,8 @@ fn build_base(base: &str) -> Result<PathBuf, String> {
     find(&programs, "paired").map(Path::to_owned)
 }
 
-fn find<'a>(programs: &'a [PathBuf], name: &str) -> Result<&'a Path, String> {
-    let is_it = |path: &&PathBuf| {
-        path.file_stem().and_then(|stem| stem.to_str()).is_some_and(|stem| {
-            stem == name || stem.strip_prefix(name).is_some_and(|rest| rest.starts_with('-'))
-        })
-    };
-    programs.iter().find(is_it).map(PathBuf::as_path).ok_or_else(|| format!("{name} was not built"))
-}
-
 fn revision() -> String {
     let output = Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     text.ok().filter(|text| !text.is_empty()).unwrap_or_else(|| "unnamed".to_owned())
-}
-
-fn cargo() -> std::ffi::OsString {
-    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }

@@ -5,6 +5,7 @@
 
 mod bench;
 mod bench_gate;
+mod built;
 mod deny;
 mod features;
 mod msrv;

@@ -53,8 +53,7 @@ pub(crate) fn cargo(arguments: &[&str]) -> Outcome {
 
 /// Runs cargo with `arguments` and more environment variables.
 pub(crate) fn cargo_with(arguments: &[&str], environment: &[(&str, &str)]) -> Outcome {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
+    let mut command = Command::new(program());
     command.args(arguments).envs(environment.iter().copied());
     run(&mut command)
 }
@@ -67,4 +66,9 @@ pub(crate) fn run(command: &mut Command) -> Outcome {
         Ok(status) => Err(format!("{program} ended with {status}")),
         Err(error) => Err(format!("{program} could not be started: {error}")),
     }
+}
+
+/// The cargo that runs this.
+pub(crate) fn program() -> std::ffi::OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
