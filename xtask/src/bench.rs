@@ -20,8 +20,8 @@ pub(crate) fn run() -> Outcome {
             println!("{name}: NOT RUN, {missing} is not there");
             continue;
         }
-        let mut whole =
-            vec!["test", "--quiet", "--package", PACKAGE, "--all-features", "--bench", &name, "--"];
+        // The whole workspace, as the tests build it: no dependency is built twice.
+        let mut whole = vec!["test", "--quiet", "--workspace", "--all-features", "--bench", &name, "--"];
         whole.extend(of(SHORTER, &name));
         println!("--> {name}");
         if cargo(&whole).is_err() {

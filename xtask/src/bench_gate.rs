@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::built::{build_with, find};
+use crate::built::{as_tested, build_with, find};
 use crate::step::{Outcome, program, run};
 use crate::tools;
 
@@ -98,10 +98,7 @@ pub(crate) fn against(base: Option<&str>) -> Result<(), No> {
 
 /// Returns a command that runs what follows with a fresh PostgreSQL, whose URL the benches of statements read.
 fn on_postgres() -> Result<Command, String> {
-    // As the tests build it, so that nothing is built twice.
-    let example = ["--workspace", "--all-features", "--example", "with-postgres"];
-    let program = build_with(&["build"], Path::new("."), None, &example)?;
-    let mut command = Command::new(find(&program, "with-postgres")?);
+    let mut command = Command::new(find(&as_tested()?, "with-postgres")?);
     command.args(["sh", "-c", "STATEMENT_BENCH_POSTGRES=\"$DATABASE_URL\" exec \"$@\"", "sh"]);
     Ok(command)
 }

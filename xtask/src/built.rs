@@ -7,6 +7,13 @@ use serde_json::Value;
 
 use crate::step::program;
 
+/// Builds the workspace's programs and examples as its tests build them, so that no dependency is built twice: which
+/// features it has depends on what is built together. Returns where they are.
+pub(crate) fn as_tested() -> Result<Vec<PathBuf>, String> {
+    let what = ["--workspace", "--all-features", "--bins", "--examples", "--tests"];
+    build_with(&["build"], Path::new("."), None, &what)
+}
+
 /// Builds programs of the workspace in `tree`, into `target` if one is given, and returns where they are.
 pub(crate) fn build_with(
     how: &[&str],
@@ -29,12 +36,13 @@ pub(crate) fn build_with(
     Ok(messages.filter_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?))).collect())
 }
 
-/// Returns the program called `name` among `programs`.
+/// Returns the program called `name` among `programs`; cargo puts a hash behind the names of some.
 pub(crate) fn find<'a>(programs: &'a [PathBuf], name: &str) -> Result<&'a Path, String> {
-    let is_it = |path: &&PathBuf| {
-        path.file_stem().and_then(|stem| stem.to_str()).is_some_and(|stem| {
-            stem == name || stem.strip_prefix(name).is_some_and(|rest| rest.starts_with('-'))
-        })
+    let stem = |path: &'a PathBuf| path.file_stem()?.to_str();
+    let exact = programs.iter().find(|path| stem(path) == Some(name));
+    let hashed = || {
+        let rest = |path| stem(path)?.strip_prefix(name);
+        programs.iter().find(|path| rest(path).is_some_and(|rest| rest.starts_with('-')))
     };
-    programs.iter().find(is_it).map(PathBuf::as_path).ok_or_else(|| format!("{name} was not built"))
+    exact.or_else(hashed).map(PathBuf::as_path).ok_or_else(|| format!("{name} was not built"))
 }

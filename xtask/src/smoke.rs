@@ -1,9 +1,8 @@
 //! Each example checks itself: over real HTTP, against what it prints.
 
-use std::path::Path;
 use std::process::Command;
 
-use crate::built::{build_with, find};
+use crate::built::{as_tested, find};
 use crate::step::{Outcome, cargo, run as run_program};
 
 /// The examples beside the quickstart.
@@ -14,9 +13,7 @@ const EXAMPLES: &[&str] =
 pub(crate) fn run() -> Outcome {
     println!("\n--> quickstart");
     cargo(&["run", "--quiet", "--package", "quickstart", "--", "--check"])?;
-    // As the tests build them, so that no dependency is built twice.
-    let what = ["--workspace", "--all-features", "--bins", "--example", "with-postgres"];
-    let programs = build_with(&["build"], Path::new("."), None, &what)?;
+    let programs = as_tested()?;
     for example in EXAMPLES {
         println!("\n--> {example}");
         run_program(Command::new(find(&programs, example)?).arg("--check"))?;
