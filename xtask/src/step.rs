@@ -51,10 +51,10 @@ pub(crate) fn cargo(arguments: &[&str]) -> Outcome {
     cargo_with(arguments, &[])
 }
 
-/// Runs cargo with `arguments` and more environment variables.
+/// Runs cargo with `arguments` and more environment variables; it finds the tools of this workspace.
 pub(crate) fn cargo_with(arguments: &[&str], environment: &[(&str, &str)]) -> Outcome {
     let mut command = Command::new(program());
-    command.args(arguments).envs(environment.iter().copied());
+    command.args(arguments).env("PATH", crate::tools::path()).envs(environment.iter().copied());
     run(&mut command)
 }
 
