@@ -2,7 +2,10 @@
 //! (TWR-49 to TWR-51, TWR-54, TWR-60).
 
 use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -11,6 +14,7 @@ use axum::http::{Method, Request, Response};
 use axum::routing::{any, get};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
+use http_body::Body as _;
 use http_body_util::{BodyExt, Full};
 use tenancy_core::{
     ErrorKind, MemoryCatalog, Resolver, SubdomainStrategy, TenantContext, TenantId, TenantStatus,
@@ -213,6 +217,57 @@ async fn a_call_that_is_cancelled_cleans_up_in_its_scope() {
         assert_eq!(*notes.lock().unwrap(), ["acme"], "{setup}");
         assert_eq!(here(), "nobody");
     }
+}
+
+/// A future that is done is dropped in the scope too: what it still holds may log or undo something.
+#[tokio::test]
+async fn a_call_that_is_done_cleans_up_in_its_scope() {
+    struct Done(Arc<Mutex<Vec<String>>>);
+    impl Future for Done {
+        type Output = Result<Response<Full<Bytes>>, Infallible>;
+
+        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+            Poll::Ready(Ok(Response::new(Full::default())))
+        }
+    }
+    impl Drop for Done {
+        fn drop(&mut self) {
+            self.0.lock().unwrap().push(here());
+        }
+    }
+    for setup in ["sub", "slow"] {
+        let notes = Arc::new(Mutex::new(Vec::new()));
+        let shared = Arc::clone(&notes);
+        let service = layer(setup).layer(tower::service_fn(move |_: Request<()>| Done(Arc::clone(&shared))));
+        service.oneshot(to("acme")).await.unwrap();
+        assert_eq!(*notes.lock().unwrap(), ["acme"], "{setup}");
+    }
+}
+
+/// A gRPC answer ends once: after the status comes nothing, and what the handler left is dropped with the status.
+#[tokio::test]
+async fn nothing_follows_the_status_that_ends_a_grpc_answer() {
+    let catalog = catalog();
+    let held = Arc::new(());
+    let holds = Arc::clone(&held);
+    let service = over(&catalog).layer(tower::service_fn(move |_: Request<()>| {
+        let holds = Arc::clone(&holds);
+        let frames = stream::iter(0..10).map(move |_| {
+            let _ = &holds;
+            Ok::<_, Infallible>(Bytes::from_static(b"message"))
+        });
+        let answer = Response::builder().header("content-type", "application/grpc");
+        std::future::ready(Ok::<_, Infallible>(answer.body(Body::from_stream(frames)).unwrap()))
+    }));
+    let mut body = service.clone().oneshot(to("acme")).await.unwrap().into_body();
+    assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "message");
+    let while_open = Arc::strong_count(&held);
+    set(&catalog, 1, TenantStatus::Suspended);
+    let trailers = body.frame().await.unwrap().unwrap().into_trailers().unwrap();
+    assert_eq!(trailers["grpc-status"], "5");
+    assert_eq!(Arc::strong_count(&held), while_open - 1);
+    assert!(body.frame().await.is_none());
+    assert!(body.is_end_stream());
 }
 
 /// TWR-54: over a socket, a stream that ticks and one that idles both end when their tenant is suspended, and the one of
