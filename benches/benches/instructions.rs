@@ -22,7 +22,16 @@ const WARM_UP: u64 = 200;
 const CALLS: u64 = 100;
 
 fn prepare(bench: &str) -> (Group, usize) {
-    let mut group = layer_group_of(1_000);
+    warmed_up(layer_group_of(1_000), bench)
+}
+
+fn prepare_of(group: &str, bench: &str) -> (Group, usize) {
+    let suite = tenancy_benches::suite();
+    let group = suite.groups(|name| name == group).next().expect("the suite has this group");
+    warmed_up(group, bench)
+}
+
+fn warmed_up(mut group: Group, bench: &str) -> (Group, usize) {
     let at = group.names().position(|name| name == bench).expect("the group has this bench");
     group.run(at, WARM_UP);
     (group, at)
@@ -49,5 +58,30 @@ fn layer((mut group, at): (Group, usize)) -> Group {
     group
 }
 
+#[library_benchmark(setup = prepare_of)]
+#[bench::moka("names/hit-integer", "moka")]
+#[bench::tenant_cache("names/hit-integer", "tenant-cache")]
+fn hit_integer((mut group, at): (Group, usize)) -> Group {
+    black_box(group.run(at, CALLS));
+    group
+}
+
+#[library_benchmark(setup = prepare_of)]
+#[bench::moka("names/hit-uuid", "moka")]
+#[bench::tenant_cache("names/hit-uuid", "tenant-cache")]
+fn hit_uuid((mut group, at): (Group, usize)) -> Group {
+    black_box(group.run(at, CALLS));
+    group
+}
+
+#[library_benchmark(setup = prepare_of)]
+#[bench::moka("names/hit-text", "moka")]
+#[bench::tenant_cache("names/hit-text", "tenant-cache")]
+fn hit_text((mut group, at): (Group, usize)) -> Group {
+    black_box(group.run(at, CALLS));
+    group
+}
+
 library_benchmark_group!(name = resolve, benchmarks = [layer]);
-main!(library_benchmark_groups = [resolve]);
+library_benchmark_group!(name = names, benchmarks = [hit_integer, hit_uuid, hit_text]);
+main!(library_benchmark_groups = [resolve, names]);

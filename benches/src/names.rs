@@ -13,6 +13,8 @@ use crate::fixture::at_once;
 const DEPLOYMENTS: Namespace = Namespace::new().with_area("deployments");
 const INTEGER: &str = "42";
 const UUID: &str = "67e55044-10b1-426f-9247-bb680e5fe0c8";
+/// So long that a name with it is no longer short.
+const TEXT: &str = "the-northern-branch-of-acme-incorporated.retail.europe-central-2.example-holding";
 const ORDER: Uuid = Uuid::from_u128(0xa1a2_a3a4_b1b2_41c2_91d2_d3d4_d5d6_d7d8);
 
 /// Returns the groups of names. The first bench of each is the baseline: `format!` of the same text, or a bare moka
@@ -24,6 +26,7 @@ pub fn suite() -> Suite {
         .with_group("names/key-page", key_page)
         .with_group("names/hit-integer", |group| hit(group, INTEGER))
         .with_group("names/hit-uuid", |group| hit(group, UUID))
+        .with_group("names/hit-text", |group| hit(group, TEXT))
 }
 
 fn context(id: &str) -> TenantContext {

@@ -176,10 +176,22 @@ impl Writer {
     /// Returns the text: as written, or the head and the hash of everything where that is too long (CACHE-10).
     #[inline]
     pub(super) fn finish(&mut self) -> Text {
+        self.end();
+        Text::new(self.as_str())
+    }
+
+    /// Returns the bytes of the text that [`Writer::finish`] returns, where they stand.
+    #[inline]
+    pub(super) fn finish_here(&mut self) -> &[u8] {
+        self.end();
+        &self.text
+    }
+
+    #[inline]
+    fn end(&mut self) {
         if self.long.is_some() || self.text.len() == self.head {
             self.finish_unusual();
         }
-        Text::new(self.as_str())
     }
 
     #[cold]

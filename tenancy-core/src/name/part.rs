@@ -187,6 +187,14 @@ pub(super) fn with_id_bytes<T>(id: &TenantId, f: impl FnOnce(&[u8]) -> T) -> T {
     }
 }
 
+/// Calls `f` with what stands behind the head of a name that `parts` give: for what is kept apart by tenant already.
+#[inline]
+pub(in crate::name) fn with_tail<T>(parts: impl KeyParts, f: impl FnOnce(&[u8]) -> T) -> T {
+    let mut writer = Writer::new();
+    parts.write_parts(&mut PartsWriter::new(&mut writer));
+    f(writer.finish_here())
+}
+
 impl<T: KeyParts + ?Sized> KeyParts for &T {
     #[inline]
     fn write_parts(&self, parts: &mut PartsWriter<'_>) {

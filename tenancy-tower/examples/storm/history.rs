@@ -1,8 +1,8 @@
 //! What was true when: the oracle that the storm's answers are held against. It knows nothing of the code under test.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
 
 /// From when at the earliest to when at the latest a name meant somebody.
 #[derive(Clone, Copy, Debug)]
@@ -12,20 +12,25 @@ struct Span {
     owner: Option<i64>,
 }
 
-/// The history of every name: a slug, a domain, or an id, which means itself while its tenant is active.
+/// What every name begins with. Without it, one that is given away for the first time would seem never to have meant
+/// anybody else.
+const NOBODY_YET: Span = Span { from: 0, until: u64::MAX, owner: None };
+
+/// The history of every name: a slug, a domain, or an id, which means itself while its tenant is active. At the beginning
+/// a name means nobody.
 pub(crate) struct History {
-    start: Instant,
+    moments: AtomicU64,
     spans: Mutex<HashMap<String, Vec<Span>>>,
 }
 
 impl History {
     pub(crate) fn new() -> Self {
-        Self { start: Instant::now(), spans: Mutex::default() }
+        Self { moments: AtomicU64::new(1), spans: Mutex::default() }
     }
 
-    /// Nanoseconds since the beginning.
+    /// Returns the present moment: a count rather than a time, so that no two are the same on any machine's clock.
     pub(crate) fn now(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        self.moments.fetch_add(1, Ordering::SeqCst)
     }
 
     /// Says that from now on `names` may mean somebody else, then does it, then says that they no longer mean whom they
@@ -35,7 +40,7 @@ impl History {
         let mut spans = self.lock();
         for (name, owner) in names {
             let span = Span { from: begun, until: u64::MAX, owner: *owner };
-            spans.entry(name.clone()).or_default().push(span);
+            spans.entry(name.clone()).or_insert_with(|| vec![NOBODY_YET]).push(span);
         }
         drop(spans);
         change();

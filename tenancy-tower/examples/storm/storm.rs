@@ -112,9 +112,11 @@ pub(crate) fn run(requests: u64) -> Report {
         .collect();
     let panicked = clients.into_iter().filter_map(|client| client.join().err()).count();
     stop.store(true, Ordering::Relaxed);
-    let changes = changer.join().unwrap_or_default();
+    let changes = changer.join();
     let mut report = std::mem::take(&mut *report.lock().unwrap_or_else(PoisonError::into_inner));
     report.wrong.extend((0..panicked).map(|_| "a client panicked".to_owned()));
+    report.wrong.extend(changes.is_err().then(|| "who changes the tenants panicked".to_owned()));
+    let changes = changes.unwrap_or_default();
     Report { changes, elapsed: started.elapsed(), ..report }
 }
 

@@ -14,7 +14,10 @@ use axum::http::{Request, Response};
 use bytes::Bytes;
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
-use tenancy_core::TenantContext;
+use tenancy_core::{
+    DomainStrategy, Lookup, Resolver, Tenant, TenantCatalog, TenantContext, TenantId, TenantKey, UnknownHost,
+};
+use tenancy_tower::ResolveTenantLayer;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 
 use crate::world::layer;
@@ -160,6 +163,40 @@ async fn clones_of_one_service_serve_different_tenants_at_once() {
     });
     for (slug, body) in futures_util::future::join_all(calls).await {
         assert_eq!(body, slug);
+    }
+}
+
+/// Answers every question with one tenant, whatever was asked.
+#[derive(Debug)]
+struct Always(Arc<Tenant>, bool);
+
+impl TenantCatalog for Always {
+    fn find(&self, key: &TenantKey<'_>) -> Lookup {
+        let (tenant, later) = (Arc::clone(&self.0), self.1);
+        match key {
+            TenantKey::Domain(_) => Lookup::Absent,
+            _ if later => Lookup::later(ready(Ok(Some(tenant)))),
+            _ => Lookup::Found(tenant),
+        }
+    }
+}
+
+/// A catalog that answers with somebody else than it was asked for is not believed.
+#[tokio::test]
+async fn an_unknown_host_is_served_as_the_configured_tenant_and_no_other() {
+    let wanted = TenantId::integer(1).unwrap();
+    for (id, later, status) in [(1, false, 200), (1, true, 200), (2, false, 404), (2, true, 404)] {
+        let id = TenantId::integer(id).unwrap();
+        let tenant = Tenant::builder(id, "somebody".parse().unwrap()).build().unwrap();
+        let resolver = Resolver::builder(Arc::new(Always(tenant, later)))
+            .with_strategy(DomainStrategy::new())
+            .with_unknown_host(UnknownHost::Tenant(wanted.clone()))
+            .build()
+            .unwrap();
+        let service = ResolveTenantLayer::new(resolver).layer(tower::service_fn(async |_: Request<()>| {
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+        }));
+        assert_eq!(service.oneshot(to("unknown.example", ())).await.unwrap().status(), status);
     }
 }
 

@@ -93,6 +93,25 @@ async fn where_unknown_hosts_are_redirected_so_are_the_domains_that_nobody_may_k
     assert_eq!(answer.header("location"), Some("https://www.example/welcome"));
 }
 
+/// The same where it is membership that says who may know.
+#[tokio::test]
+async fn where_unknown_hosts_are_redirected_so_are_strangers() {
+    let answer = all_look_the_same(
+        "landing-member",
+        &[
+            "Host: unknown.example\r\nX-Member-Of: 77",
+            "Host: globex.example\r\nX-Member-Of: 77",
+            "Host: initech.example\r\nX-Member-Of: 2",
+            "Host: hooli.example\r\nX-Member-Of: 5",
+        ],
+    )
+    .await;
+    assert_eq!((answer.status, answer.header("location")), (308, Some("https://www.example/welcome")));
+    let mut servers = Servers::default();
+    let member = seen(&mut servers, "landing-member", "Host: globex.example\r\nX-Member-Of: 2").await;
+    assert_eq!((member.status, &*member.text()), (200, "globex /x"));
+}
+
 fn grpc(host: &str) -> Request<()> {
     Request::post(format!("http://{host}/x"))
         .version(Version::HTTP_2)

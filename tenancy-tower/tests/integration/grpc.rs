@@ -206,6 +206,16 @@ async fn metadata_that_is_repeated_or_binary_is_an_invalid_argument() {
     }
 }
 
+/// What a service makes of a reason by itself says no more than the layer does.
+#[test]
+fn the_status_of_a_reason_names_no_more_than_a_client_may_know() {
+    use tenancy_core::RejectionReason::{Inactive, NotAMember, UnknownTenant};
+    for reason in [UnknownTenant, NotAMember, Inactive(TenantStatus::Cancelled)] {
+        let status = tenancy_tower::status(reason);
+        assert_eq!((status.code(), status.message()), (Code::NotFound, "Tenant not found"), "{reason:?}");
+    }
+}
+
 /// TWR-51: a method on a public route has no tenant, and asking for one is the service's mistake.
 #[tokio::test]
 async fn a_method_without_a_tenant_fails_where_it_asks_for_one() {

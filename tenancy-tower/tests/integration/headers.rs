@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, Method, Request, Response, Uri};
 use bytes::Bytes;
 use http_body_util::Full;
 use std::convert::Infallible;
-use tenancy_core::{ErrorKind, Resolver, SubdomainStrategy, UnknownHost};
+use tenancy_core::{ErrorKind, RejectionReason, Resolver, SubdomainStrategy, UnknownHost};
 use tenancy_tower::{OriginalUri, ResolveTenantLayer};
 use tower::{Layer, ServiceExt};
 
@@ -31,6 +31,8 @@ async fn a_tenants_answer_is_private_unless_its_handler_says_otherwise() {
     let plain = Response::new(Full::default());
     let headers = headers_with(layer("sub"), plain.clone(), to("acme.app.example")).await;
     assert_eq!(headers["cache-control"], "private");
+    let later = headers_with(layer("slow"), plain.clone(), to("acme.app.example")).await;
+    assert_eq!(later["cache-control"], "private", "also where the catalog had to wait");
 
     let public = Response::builder().header("cache-control", "public, max-age=60").body(Full::default());
     let headers = headers_with(layer("sub"), public.unwrap(), to("acme.app.example")).await;
@@ -73,6 +75,40 @@ async fn a_public_answer_is_left_as_it_is_and_a_refusal_is_never_stored() {
     );
 }
 
+/// RFC 6750, section 3: a client without a valid token learns which kind is wanted, and nothing of why.
+#[tokio::test]
+async fn a_refused_token_is_answered_with_a_challenge_and_other_refusals_are_not() {
+    let bad = Request::get("/").header("host", "acme.app.example").header("authorization", "Bearer x.y.z");
+    let answer = oneshot("token", bad.body(()).unwrap()).await;
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()["www-authenticate"]),
+        (401, &"Bearer error=\"invalid_token\"".parse().unwrap())
+    );
+    let unknown = oneshot("token", to("unknown.app.example")).await;
+    assert_eq!((unknown.status().as_u16(), unknown.headers().get("www-authenticate")), (404, None));
+}
+
+/// Outer layers read the reason that the client is not told.
+#[tokio::test]
+async fn the_reason_of_a_refusal_is_in_its_extensions() {
+    let member_of = |host: &str, id: &str| {
+        Request::get("/").header("host", host).header("x-member-of", id).body(()).unwrap()
+    };
+    let rows = [
+        (oneshot("sub", to("www.app.example")).await, "signal_malformed"),
+        (oneshot("member", member_of("unknown.app.example", "1")).await, "unknown_tenant"),
+        (oneshot("member", member_of("acme.app.example", "2")).await, "not_a_member"),
+        (oneshot("member", member_of("initech.app.example", "3")).await, "inactive"),
+        // Not even its members are told of a tenant that has left.
+        (oneshot("member", member_of("hooli.app.example", "5")).await, "unknown_tenant"),
+    ];
+    for (answer, expected) in rows {
+        let reason: &RejectionReason = answer.extensions().get().unwrap();
+        assert_eq!(reason.as_str(), expected);
+    }
+    assert!(oneshot("sub", to("acme.app.example")).await.extensions().get::<RejectionReason>().is_none());
+}
+
 #[tokio::test]
 async fn a_stripped_path_leaves_the_query_the_host_and_the_original_target() {
     let service = layer("strip").layer(tower::service_fn(async |request: Request<()>| {
@@ -92,6 +128,20 @@ async fn a_stripped_path_leaves_the_query_the_host_and_the_original_target() {
         let body = service.clone().oneshot(request).await.unwrap().into_body();
         assert_eq!(body.collect().await.unwrap().to_bytes(), seen, "{sent}");
     }
+}
+
+/// What stands nearest to the wire is the original: one that an outer layer left is not replaced.
+#[tokio::test]
+async fn a_target_that_was_stripped_before_keeps_the_first_original() {
+    let layer = layer("strip").with_target(|_| None);
+    let service = layer.layer(tower::service_fn(async |request: Request<()>| {
+        let OriginalUri(original) = request.extensions().get().unwrap();
+        assert_eq!((original.path(), request.uri().path()), ("/outer/t/acme/x", "/x"));
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    }));
+    let mut request = Request::get("/t/acme/x").body(()).unwrap();
+    request.extensions_mut().insert(OriginalUri(Uri::from_static("/outer/t/acme/x")));
+    assert_eq!(service.oneshot(request).await.unwrap().status(), 200);
 }
 
 /// TWR-36: below a router that strips a prefix, the target as it arrived is what counts.

@@ -19,11 +19,18 @@ fn no_change_under_way_lets_a_request_through_to_the_wrong_tenant() {
 fn the_history_knows_who_was_meant_when() {
     let history = history::History::new();
     let name = || "n".to_owned();
+    let nobody = history.now();
     history.change(&[(name(), Some(1))], || {});
     let one = history.now();
     let mut during = 0;
     history.change(&[(name(), Some(2))], || during = history.now());
     let two = history.now();
+    assert_eq!(history.meant("n", nobody, nobody), (vec![None], true));
+    assert_eq!(
+        history.meant("n", nobody, one),
+        (vec![Some(1), None], false),
+        "its first owner is a change too"
+    );
     assert_eq!(history.meant("n", one, one), (vec![Some(1)], true));
     assert_eq!(history.meant("n", two, two), (vec![Some(2)], true));
     assert_eq!(history.meant("n", during, during), (vec![Some(2), Some(1)], false));

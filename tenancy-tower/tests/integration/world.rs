@@ -216,6 +216,10 @@ pub(crate) fn layer(name: &str) -> ResolveTenantLayer<Resolver> {
             .with_strategy(dom())
             .with_strategy(header())
             .with_unknown_host(UnknownHost::Redirect(Uri::from_static("https://www.example/welcome"))),
+        "landing-member" => new
+            .with_strategy(dom())
+            .with_unknown_host(UnknownHost::Redirect(Uri::from_static("https://www.example/welcome")))
+            .with_membership(ByHeader { later: false }),
         "open" => new.with_strategy(sub()).with_strategy(dom()).with_public_status(),
         "member" | "member-later" => new
             .with_strategy(sub())

@@ -17,7 +17,9 @@ use self::flight::Outcome;
 use self::partition::{Begun, Lead, Partition};
 use self::shards::Shards;
 pub use self::stats::TenantCacheStats;
-use crate::{Error, KeyParts, Namespace, NamespacedKey, Tenant, TenantContext};
+use self::table::Key;
+use crate::name::part::with_tail;
+use crate::{Error, KeyParts, Tenant, TenantContext};
 
 /// Values of tenants in this process: loaded when asked for, kept for a while, dropped when the tenant is flushed.
 ///
@@ -137,12 +139,11 @@ impl<V: Clone + Send + Sync + 'static> TenantCache<V> {
     where
         F: Future<Output = Result<V, E>>,
     {
-        let key = Namespace::new().key(context, parts);
-        if let Some(Some(value)) = self.peek(context, &key) {
+        if let Some(Some(value)) = self.peek(context, &parts) {
             return Ok(value);
         }
         let load = |context| async move { load(context).await.map(Some) };
-        let found = self.load(context, key, false, load).await?;
+        let found = self.load(context, with_tail(parts, |key| Key::from(key)), false, load).await?;
         Ok(found.expect("a load that must find something was accepted with nothing"))
     }
 
@@ -162,10 +163,9 @@ impl<V: Clone + Send + Sync + 'static> TenantCache<V> {
     where
         F: Future<Output = Result<Option<V>, E>>,
     {
-        let key = Namespace::new().key(context, parts);
-        match self.peek(context, &key) {
+        match self.peek(context, &parts) {
             Some(found) => Ok(found),
-            None => self.load(context, key, true, find).await,
+            None => self.load(context, with_tail(parts, |key| Key::from(key)), true, find).await,
         }
     }
 
@@ -174,9 +174,8 @@ impl<V: Clone + Send + Sync + 'static> TenantCache<V> {
     /// A load that is under way does not put it back, and is not handed to those who wait for it. Other nodes keep
     /// theirs until its time is over; [`TenantCache::flush`] reaches them.
     pub fn invalidate(&self, context: &TenantContext, parts: impl KeyParts) {
-        let key = Namespace::new().key(context, parts);
         if let Some(partition) = self.inner.shards.find(context.id()) {
-            partition.invalidate(&key);
+            with_tail(parts, |key| partition.invalidate(key));
         }
     }
 
@@ -211,17 +210,19 @@ impl<V: Clone + Send + Sync + 'static> TenantCache<V> {
 
     /// Looks the key up without waiting: the way of nearly every call.
     #[inline]
-    fn peek(&self, context: &TenantContext, key: &NamespacedKey) -> Option<Option<V>> {
+    fn peek(&self, context: &TenantContext, parts: impl KeyParts) -> Option<Option<V>> {
+        let Inner { options, shards } = &*self.inner;
         let now = self.now();
-        self.inner
-            .shards
-            .with(context.id(), |partition| partition.peek(key, now, self.inner.options.refresh_nanos()))?
+        let peek = |key: &[u8]| {
+            shards.with(context.id(), |partition| partition.peek(key, now, options.refresh_nanos()))
+        };
+        with_tail(parts, peek)?
     }
 
     async fn load<E, F>(
         &self,
         context: &TenantContext,
-        key: NamespacedKey,
+        key: Key,
         absent_will_do: bool,
         load: impl FnOnce(TenantContext) -> F,
     ) -> Result<Option<V>, E>
@@ -250,12 +251,7 @@ impl<V: Clone + Send + Sync + 'static> TenantCache<V> {
     }
 
     /// Waits until the value is there or the caller has to load it.
-    async fn lead_or_join(
-        &self,
-        context: &TenantContext,
-        key: &NamespacedKey,
-        absent_will_do: bool,
-    ) -> Turn<V> {
+    async fn lead_or_join(&self, context: &TenantContext, key: &Key, absent_will_do: bool) -> Turn<V> {
         let partition = self.inner.shards.find_or_insert(context.id());
         let mut patience = PATIENCE;
         loop {

@@ -8,8 +8,8 @@ use super::super::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use super::builder::Options;
 use super::flight::{Flight, Outcome};
 use super::stats::{Counters, TenantCacheStats};
-use super::table::Table;
-use crate::{Generation, NamespacedKey};
+use super::table::{Key, Table};
+use crate::Generation;
 
 /// The values of one tenant, and the loads under way for it.
 ///
@@ -27,7 +27,7 @@ struct State<V> {
     known: Option<Known>,
 }
 
-type Flights<V> = HashMap<NamespacedKey, Arc<Flight<V>>>;
+type Flights<V> = HashMap<Key, Arc<Flight<V>>>;
 
 /// What the store of shared generations said, and when it was asked, in nanoseconds of the cache's clock.
 #[derive(Clone, Copy)]
@@ -74,7 +74,8 @@ impl<V> Partition<V> {
 
 impl<V: Clone> Partition<V> {
     /// Looks a value up if the generation was asked for less than `refresh` nanoseconds before `now`.
-    pub(super) fn peek(&self, key: &NamespacedKey, now: u64, refresh: Option<u64>) -> Option<Option<V>> {
+    #[inline]
+    pub(super) fn peek(&self, key: &[u8], now: u64, refresh: Option<u64>) -> Option<Option<V>> {
         let state = self.read();
         if refresh.is_some_and(|refresh| !state.is_current(now, refresh)) {
             return None;
@@ -116,7 +117,7 @@ impl<V: Clone> Partition<V> {
     }
 
     /// Drops one value, and takes from its load under way the right to store it.
-    pub(super) fn invalidate(&self, key: &NamespacedKey) {
+    pub(super) fn invalidate(&self, key: &[u8]) {
         let mut state = self.write();
         let value = state.values.remove(key);
         let flight = state.flights.remove(key);
@@ -127,7 +128,7 @@ impl<V: Clone> Partition<V> {
 
     /// Finds the value, the load under way, or registers a new one. That there is none counts as a value only where that
     /// will do.
-    pub(super) fn begin(&self, key: &NamespacedKey, now: u64, absent_will_do: bool) -> Begun<V> {
+    pub(super) fn begin(&self, key: &Key, now: u64, absent_will_do: bool) -> Begun<V> {
         let mut state = self.write();
         if let Some(found) = state.values.get(key, now).map(|found| found.cloned())
             && (found.is_some() || absent_will_do)
@@ -190,12 +191,12 @@ impl<V> State<V> {
 /// The right to load a value and to store it, as long as it is registered.
 pub(super) struct Lead<V> {
     partition: Arc<Partition<V>>,
-    key: NamespacedKey,
+    key: Key,
     flight: Arc<Flight<V>>,
 }
 
 impl<V: Clone> Lead<V> {
-    pub(super) fn new(partition: Arc<Partition<V>>, key: NamespacedKey, flight: Arc<Flight<V>>) -> Self {
+    pub(super) fn new(partition: Arc<Partition<V>>, key: Key, flight: Arc<Flight<V>>) -> Self {
         Self { partition, key, flight }
     }
 

@@ -1,11 +1,13 @@
 //! A map with room for a certain weight, which drops what was not asked for lately.
 
 use std::hash::BuildHasher;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use crate::NamespacedKey;
+/// What a value is called among those of its tenant: its parts, encoded. It names no tenant; a table holds values of one.
+pub(super) type Key = Arc<[u8]>;
 
 /// The values of one tenant. Second chance: a hand goes round, takes the mark from what was read since it last came by, and
 /// drops what has none.
@@ -18,7 +20,7 @@ pub(super) struct Table<V> {
 }
 
 struct Slot<V> {
-    key: NamespacedKey,
+    key: Key,
     found: Option<V>,
     expires: u64,
     weight: u64,
@@ -44,7 +46,7 @@ impl<V> Table<V> {
 
     /// Returns what is known at `now` under `key`: a value, or that there is none.
     #[inline]
-    pub(super) fn get(&self, key: &NamespacedKey, now: u64) -> Option<Option<&V>> {
+    pub(super) fn get(&self, key: &[u8], now: u64) -> Option<Option<&V>> {
         let slot = &self.slots[self.find(key)?];
         if slot.expires <= now {
             return None;
@@ -59,7 +61,7 @@ impl<V> Table<V> {
     /// Puts what was found under `key`, with what has to go for it. It must not weigh more than `room`.
     pub(super) fn insert(
         &mut self,
-        key: NamespacedKey,
+        key: Key,
         found: Option<V>,
         expires: u64,
         weight: u64,
@@ -79,13 +81,14 @@ impl<V> Table<V> {
     }
 
     /// Takes the value under `key` out.
-    pub(super) fn remove(&mut self, key: &NamespacedKey) -> Option<Gone<V>> {
+    pub(super) fn remove(&mut self, key: &[u8]) -> Option<Gone<V>> {
         let at = self.find(key)?;
         Some(Gone { is_evicted: false, _slot: self.remove_at(at) })
     }
 
-    fn find(&self, key: &NamespacedKey) -> Option<usize> {
-        self.index.find(self.hasher.hash_one(key), |at| self.slots[*at].key == *key).copied()
+    #[inline]
+    fn find(&self, key: &[u8]) -> Option<usize> {
+        self.index.find(self.hasher.hash_one(key), |at| *self.slots[*at].key == *key).copied()
     }
 
     /// Takes out the first slot from the hand on that is over or was not read since the hand last came by.
