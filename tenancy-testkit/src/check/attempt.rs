@@ -10,8 +10,9 @@ use super::describe::handler::BoxError;
 use super::describe::{Service, World};
 use super::detect::logs::Log;
 use super::detect::twin::{self, Noise};
-use super::detect::{Detector, Finding};
+use super::detect::{Detector, Finding, oracle};
 use super::program::run::{Record, Run};
+use super::late::Late;
 use super::program::{Action, Program, Step};
 use super::selfcheck::Plant;
 use crate::error::Error;
@@ -26,6 +27,9 @@ const SETTLE: Duration = Duration::from_millis(1_300);
 /// How often a leak that may be chance is looked for again.
 const AGAIN: usize = 3;
 
+/// How many steps before a changed row may have changed it.
+const BEFORE: usize = 5;
+
 /// What came of it.
 pub(crate) struct Attempt {
     pub(crate) finding: Option<Finding>,
@@ -39,11 +43,12 @@ pub(crate) struct Bench {
     pub(crate) start: Start,
     pub(crate) log: Log,
     pub(crate) noise: Noise,
+    late: Late,
 }
 
 impl Bench {
-    pub(crate) fn new(start: Start, log: Log) -> Self {
-        Self { start, log, noise: Noise::new() }
+    pub(crate) fn new(start: Start, log: Log, late: Late) -> Self {
+        Self { start, log, noise: Noise::new(), late }
     }
 
     pub(crate) async fn service(&self, world: World) -> Result<Service, Error> {
@@ -61,11 +66,15 @@ impl Bench {
         let service = self.service(program.world.clone()).await?;
         let mut run = Run::start(&service, &program.world, &self.log, true).await?;
         run.plant = plant;
+        run.late = self.late.clone();
         let mut finding = run.program(program).await?;
         let planted = run.plant.as_ref().is_some_and(Plant::is_planted);
         let (records, mut coverage) = (run.records, run.coverage);
         coverage.programs = 1;
         drop(service);
+        if let Some(found) = finding.take_if(|found| found.detector == Detector::Oracle) {
+            finding = self.depends_on_others(program, &found, &records).await?.then_some(found);
+        }
         if let (None, Some(tenant)) = (&finding, twin) {
             finding = self.compare(program, tenant, &records).await?;
             let compared = records.iter().filter(|record| record.caller == tenant).count();
@@ -91,6 +100,26 @@ impl Bench {
         Ok(twin::judge(shared, &first, &self.noise).map(|(finding, _)| finding))
     }
 
+    /// D10 in a world in which the caller is alone: what is answered in the same way there was its own all along.
+    async fn depends_on_others(
+        &self,
+        program: &Program,
+        finding: &Finding,
+        shared: &[Record],
+    ) -> Result<bool, Error> {
+        let Some(caller) = finding.to else { return Ok(true) };
+        let mut alone = program.alone(caller);
+        alone.steps.retain(|step| step.number <= finding.step);
+        let alone = self.alone(&alone, shared).await?;
+        let of = |records: &[Record]| {
+            records.iter().find(|record| record.key() == (finding.step, finding.call)).cloned()
+        };
+        Ok(match (of(shared), of(&alone)) {
+            (Some(shared), Some(alone)) => oracle::differs(&shared, &alone),
+            _ => true,
+        })
+    }
+
     async fn alone(&self, program: &Program, like: &[Record]) -> Result<Vec<Record>, Error> {
         let service = self.service(program.world.clone()).await?;
         let mut run = Run::start(&service, &program.world, &self.log, false).await?;
@@ -106,7 +135,7 @@ impl Bench {
     pub(crate) async fn confirms(&mut self, program: &Program, finding: &Finding) -> Result<bool, Error> {
         match finding.detector {
             Detector::Twin => self.stays(program, finding).await,
-            Detector::Rows => self.again(program, finding, Some(finding.step.saturating_sub(6))).await,
+            Detector::Rows | Detector::Job => self.again(&cut(program, finding), finding, since(program, finding)).await,
             Detector::Connection | Detector::Cache | Detector::Oracle => {
                 self.again(program, finding, None).await
             }
@@ -125,6 +154,7 @@ impl Bench {
             let service = self.service(program.world.clone()).await?;
             let mut run = Run::start(&service, &program.world, &self.log, true).await?;
             run.patient_from = patient;
+            run.late = self.late.clone();
             if run.program(program).await?.is_some_and(|other| other.detector == finding.detector) {
                 return Ok(true);
             }
@@ -152,4 +182,17 @@ impl Bench {
         };
         Ok(twin::judge(&last(shared), &last(alone), &self.noise).is_some())
     }
+}
+
+/// The program without what comes after the step in which something was seen.
+fn cut(program: &Program, finding: &Finding) -> Program {
+    let mut program = program.clone();
+    program.steps.retain(|step| step.number <= finding.step);
+    program
+}
+
+/// A few steps before the one in which a row was seen to have changed: whoever has changed it is among them.
+fn since(program: &Program, finding: &Finding) -> Option<u16> {
+    let until = program.steps.iter().rposition(|step| step.number <= finding.step)?;
+    Some(program.steps[until.saturating_sub(BEFORE)].number)
 }

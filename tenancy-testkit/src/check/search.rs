@@ -13,6 +13,7 @@ use super::coverage::Coverage;
 use super::describe::{Service, Standing, World};
 use super::detect::Detector;
 use super::detect::logs::Log;
+use super::late::Late;
 use super::leak::Leak;
 use super::program::generate;
 use super::progress::Progress;
@@ -26,6 +27,8 @@ use crate::error::{Error, ErrorKind};
 const REPLAYS: usize = 25;
 /// In how many programs a leak of the kit's own is looked for a place.
 const PLACES: u64 = 3;
+/// The part of the budget after which all detectors are checked.
+const HALF: u32 = 2;
 
 /// What the lanes share.
 pub(crate) struct Search {
@@ -39,6 +42,7 @@ pub(crate) struct Search {
     found: Mutex<Found>,
     begun: Instant,
     progress: Progress,
+    late: Late,
 }
 
 #[derive(Default)]
@@ -76,19 +80,27 @@ impl Search {
             found: Mutex::default(),
             begun,
             progress: Progress::new(budget),
+            late: Late::default(),
         })
     }
 
     pub(crate) fn run(&self, programs: u64) -> Result<Verdict, Error> {
         let lanes = thread::available_parallelism().map_or(1, usize::from);
         thread::scope(|scope| {
-            // One lane checks the detectors while the others search already: a leak that is seen needs no such proof.
-            scope.spawn(|| match self.check_itself() {
-                Ok(()) => self.lane(programs),
-                Err(error) => self.stop(error),
+            // One lane checks the detectors, the first one at once and the others when half of the time has passed without
+            // a leak: one that is seen needs no such proof.
+            scope.spawn(|| {
+                if let Err(error) = self.check_itself(&[Detector::Canary]) {
+                    return self.stop(error);
+                }
+                self.lane(programs, self.budget / HALF);
+                if let Err(error) = self.check_itself(&self.checked_later()) {
+                    return self.stop(error);
+                }
+                self.lane(programs, self.budget);
             });
             for _ in 1..lanes {
-                scope.spawn(|| self.lane(programs));
+                scope.spawn(|| self.lane(programs, self.budget));
             }
         });
         self.progress.end();
@@ -105,11 +117,13 @@ impl Search {
     }
 
     /// Runs programs until somebody is done.
-    fn lane(&self, programs: u64) {
-        // At least one program runs, however short the budget.
-        let mut first = true;
-        while first || (!self.over.load(Ordering::Relaxed) && self.begun.elapsed() < self.budget) {
-            first = false;
+    fn lane(&self, programs: u64, until: Duration) {
+        loop {
+            // At least one program runs, however short the budget.
+            let some = self.next.load(Ordering::Relaxed) > 0;
+            if some && (self.over.load(Ordering::Relaxed) || self.begun.elapsed() >= until) {
+                return;
+            }
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             if number >= programs {
                 return;
@@ -141,7 +155,7 @@ impl Search {
         log.capture_this_thread();
         let twin = twin_of(&program.world, number);
         let outcome = runtime.block_on(async {
-            let mut bench = Bench::new(self.start.clone(), log.clone());
+            let mut bench = self.bench(&log);
             let attempt = bench.attempt(&program, twin, None).await?;
             self.note(&attempt.coverage);
             let Some(finding) = attempt.finding.clone() else { return Ok(None) };
@@ -170,18 +184,30 @@ impl Search {
         self.progress.tell(coverage.programs, coverage.requests, exercised, all);
     }
 
-    /// Plants a leak for each detector that is at work, and has to see it.
-    fn check_itself(&self) -> Result<(), Error> {
-        let mut wanted =
-            vec![Detector::Canary, Detector::Twin, Detector::Unresolved, Detector::Log, Detector::Oracle];
-        if self.described.hooks.database.is_some() {
-            wanted.push(Detector::Rows);
-        }
-        if self.described.hooks.suspend.is_some() {
-            wanted.push(Detector::Lifecycle);
-        }
-        for detector in wanted {
-            let mut placed = false;
+    fn bench(&self, log: &Log) -> Bench {
+        Bench::new(self.start.clone(), log.clone(), self.late.clone())
+    }
+
+    /// The detectors that are at work, but for the first.
+    fn checked_later(&self) -> Vec<Detector> {
+        let hooks = &self.described.hooks;
+        let rows = hooks.database.is_some();
+        let at_work = |detector: &Detector| match detector {
+            Detector::Canary => false,
+            Detector::Rows => rows,
+            Detector::Connection => hooks.connection.is_some(),
+            Detector::Cache => hooks.cache.is_some(),
+            Detector::Job => rows && hooks.jobs.is_some(),
+            Detector::Lifecycle => hooks.suspend.is_some(),
+            _ => true,
+        };
+        Detector::ALL.into_iter().filter(at_work).collect()
+    }
+
+    /// Plants a leak for each of some detectors, and has to see it.
+    fn check_itself(&self, wanted: &[Detector]) -> Result<(), Error> {
+        for detector in wanted.iter().copied() {
+            let (mut placed, mut leaky) = (false, false);
             for number in 0..PLACES {
                 if self.over.load(Ordering::Relaxed) {
                     return Ok(());
@@ -193,7 +219,10 @@ impl Search {
                     }
                     Planted::Nowhere => continue,
                     // What is there already is for the search to find.
-                    Planted::Real => return Ok(()),
+                    Planted::Real => {
+                        leaky = true;
+                        continue;
+                    }
                     Planted::Unseen => {
                         let message =
                             format!("the run is void: {detector} did not see a leak that was planted for it");
@@ -202,7 +231,7 @@ impl Search {
                 }
                 break;
             }
-            if !placed && detector == Detector::Canary {
+            if !placed && !leaky && detector == Detector::Canary {
                 let message = "the run is void: no answer to a tenant ever held a text of that tenant's rows, so that none \
                     of another tenant's could be told";
                 return Err(Error::new(ErrorKind::Void, message));
@@ -219,7 +248,7 @@ impl Search {
         log.capture_this_thread();
         let twin = twin_of(&program.world, number);
         let attempt = runtime.block_on(async {
-            let mut bench = Bench::new(self.start.clone(), log.clone());
+            let mut bench = self.bench(&log);
             let plant = Plant::new(detector, twin.unwrap_or(0));
             let twin = twin.filter(|_| detector == Detector::Twin);
             bench.attempt(&program, twin, Some(plant)).await
@@ -243,7 +272,15 @@ impl Search {
             let runtime = runtime(program.threads, &log)?;
             log.capture_this_thread();
             let attempt = runtime.block_on(async {
-                Bench::new(self.start.clone(), log.clone()).attempt(&program, twin, None).await
+                let mut bench = self.bench(&log);
+                let mut attempt = bench.attempt(&program, twin, None).await?;
+                let finding = attempt.finding.take_if(|finding| finding.detector == seed.detector);
+                if let Some(finding) = finding
+                    && bench.confirms(&program, &finding).await?
+                {
+                    attempt.finding = Some(finding);
+                }
+                Ok::<_, Error>(attempt)
             });
             Log::release_this_thread();
             let attempt = attempt?;
@@ -280,7 +317,7 @@ fn describe(start: &Start, seed: u64) -> Result<Service, Error> {
     let runtime = runtime(false, &log)?;
     let world = World::new(seed, &[Standing::Active, Standing::Active], false, 2);
     runtime.block_on(async {
-        let mut service = Bench::new(start.clone(), log).service(world).await?;
+        let mut service = Bench::new(start.clone(), log, Late::default()).service(world).await?;
         if let Some(url) = &service.hooks.app_url {
             crate::postgres::require_app_role(url).await?;
         }

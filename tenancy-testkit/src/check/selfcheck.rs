@@ -1,6 +1,8 @@
 //! Before a run: a leak of the kit's own, which each detector that is at work must see. One that is blind passes
 //! everything, so such a run is void.
 
+use std::collections::BTreeMap;
+
 use super::describe::{Standing, World};
 use super::detect::Detector;
 use super::detect::canary::Canaries;
@@ -78,6 +80,30 @@ impl Plant {
                 self.planted = true;
             }
             _ => {}
+        }
+    }
+
+    /// Takes an entry of a tenant that does nothing.
+    pub(crate) fn cache(&mut self, entries: &mut Vec<String>) {
+        if self.detector == Detector::Cache && !self.planted && !entries.is_empty() {
+            entries.remove(0);
+            self.planted = true;
+        }
+    }
+
+    /// Leaves a connection in another state.
+    pub(crate) fn connection(&mut self, state: &mut BTreeMap<String, String>) {
+        if self.detector == Detector::Connection {
+            state.insert("planted".into(), "state".into());
+            self.planted = true;
+        }
+    }
+
+    /// Has a job write another tenant's text into rows of `owner`.
+    pub(crate) fn job(&mut self, text: &mut String, owner: usize, world: &World) {
+        if self.detector == Detector::Job && !self.planted {
+            text.push_str(&world.all()[(owner + 1) % world.all().len()].canary(u16::MAX));
+            self.planted = true;
         }
     }
 

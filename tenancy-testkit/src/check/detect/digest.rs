@@ -46,6 +46,18 @@ impl Watch {
         self.owners.get(owner).copied()
     }
 
+    /// All rows of a table that are marked with `owner`, as one text.
+    pub(crate) async fn text(&mut self, table: &str, owner: &str, rows: &Rows) -> Result<String, Error> {
+        let filter = match rows {
+            Rows::Column(column) => format!("{}::text = $1", quoted(column)),
+            Rows::Schema => "$1 <> ''".to_owned(),
+        };
+        let query = format!("SELECT coalesce(string_agg(t::text, ' '), '') FROM {table} t WHERE {filter}");
+        let text = sqlx::query_scalar(sqlx::AssertSqlSafe(query)).bind(owner);
+        let text = text.fetch_one(&mut self.connection).await;
+        text.map_err(|error| Error::server("the rows cannot be watched", error))
+    }
+
     /// Renames a table of `schema`, so that whoever asks for it finds none there.
     pub(crate) async fn break_table(&mut self, schema: &str, pick: u32) -> Result<(), Error> {
         let failed = |error| Error::server("no table could be taken away", error);

@@ -158,6 +158,10 @@ impl Author<'_> {
             let mut call = self.call(tenant, at, Whose::Own, false);
             if self.service.operations[at].access == Access::Admin {
                 self.push(Action::Call(call.clone()));
+                if self.service.admin.is_some() {
+                    call.signal = Signal { fault: Fault::Admin, other: tenant, variety: 0 };
+                    self.push(Action::Call(call.clone()));
+                }
             }
             call.signal = Signal { fault: Fault::Missing, other: tenant, variety: 0 };
             self.push(Action::Call(call));

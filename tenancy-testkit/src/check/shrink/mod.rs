@@ -79,9 +79,11 @@ impl Shrinker<'_> {
             if let Some(finding) =
                 attempt.finding.clone().filter(|new| new.detector == shown.finding.detector)
             {
-                let mut shorter = Shown { program, finding, attempt };
-                cut(&mut shorter);
-                return Ok(Some(shorter));
+                if self.bench.confirms(&program, &finding).await? {
+                    let mut shorter = Shown { program, finding, attempt };
+                    cut(&mut shorter);
+                    return Ok(Some(shorter));
+                }
             }
             // What did not depend on chance before does not now.
             if shown.program.steps.len() > 40 {
