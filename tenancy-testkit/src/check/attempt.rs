@@ -35,7 +35,8 @@ pub(crate) struct Attempt {
     pub(crate) finding: Option<Finding>,
     pub(crate) records: Vec<Record>,
     pub(crate) coverage: Coverage,
-    pub(crate) planted: bool,
+    /// What became of the kit's own leaks.
+    pub(crate) plant: Option<Plant>,
 }
 
 /// Runs programs in one place.
@@ -68,8 +69,7 @@ impl Bench {
         run.plant = plant;
         run.late = self.late.clone();
         let mut finding = run.program(program).await?;
-        let planted = run.plant.as_ref().is_some_and(Plant::is_planted);
-        let (records, mut coverage) = (run.records, run.coverage);
+        let (records, mut coverage, plant) = (run.records, run.coverage, run.plant);
         coverage.programs = 1;
         drop(service);
         if let Some(found) = finding.take_if(|found| found.detector == Detector::Oracle) {
@@ -80,7 +80,7 @@ impl Bench {
             let compared = records.iter().filter(|record| record.caller == tenant).count();
             coverage.observe(Detector::Twin, compared as u64);
         }
-        Ok(Attempt { finding, records, coverage, planted })
+        Ok(Attempt { finding, records, coverage, plant })
     }
 
     /// D3. What differs is looked at again: in a second run alone, and after a while.

@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 
-use super::attempt::{Bench, Start};
+use super::attempt::{Attempt, Bench, Start};
 use super::coverage::Coverage;
 use super::describe::{Service, Standing, World};
-use super::detect::Detector;
+use super::detect::{Detector, Finding};
 use super::detect::logs::Log;
 use super::late::Late;
 use super::leak::Leak;
 use super::program::generate;
+use super::program::run::Record;
 use super::progress::Progress;
 use super::seed::Seed;
 use super::selfcheck::Plant;
@@ -90,11 +91,13 @@ impl Search {
             // One lane checks the detectors, the first one at once and the others when half of the time has passed without
             // a leak: one that is seen needs no such proof.
             scope.spawn(|| {
-                if let Err(error) = self.check_itself(&[Detector::Canary]) {
+                if let Err(error) = self.check_itself([Detector::Canary].into()) {
                     return self.stop(error);
                 }
                 self.lane(programs, self.budget / HALF);
-                if let Err(error) = self.check_itself(&self.checked_later()) {
+                // A planted difference from the twin would hide the others.
+                let later = self.checked_later().into_iter().map(|at_work| self.check_itself(at_work));
+                if let Err(error) = later.collect::<Result<(), _>>() {
                     return self.stop(error);
                 }
                 self.lane(programs, self.budget);
@@ -160,6 +163,7 @@ impl Search {
             self.note(&attempt.coverage);
             let Some(finding) = attempt.finding.clone() else { return Ok(None) };
             if !bench.confirms(&program, &finding).await? {
+                self.learn_late(&finding, &attempt.records);
                 return Ok(None);
             }
             let after = self.begun.elapsed();
@@ -176,6 +180,17 @@ impl Search {
         outcome
     }
 
+    /// What changed rows at the wrong time, as was found out, was work that went on after its answer.
+    fn learn_late(&self, finding: &Finding, records: &[Record]) {
+        let before = finding.step.saturating_sub(6)..finding.step;
+        let may = |record: &&Record| {
+            !record.reads && Some(record.caller) == finding.from && before.contains(&record.step)
+        };
+        if finding.detector == Detector::Rows {
+            records.iter().filter(may).for_each(|record| self.late.learn(record.operation, true));
+        }
+    }
+
     fn note(&self, coverage: &Coverage) {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         found.coverage.merge(coverage);
@@ -188,12 +203,12 @@ impl Search {
         Bench::new(self.start.clone(), log.clone(), self.late.clone())
     }
 
-    /// The detectors that are at work, but for the first.
-    fn checked_later(&self) -> Vec<Detector> {
+    /// The detectors that are at work, but for the first; those that can be checked in one program together.
+    fn checked_later(&self) -> [BTreeSet<Detector>; 2] {
         let hooks = &self.described.hooks;
         let rows = hooks.database.is_some();
         let at_work = |detector: &Detector| match detector {
-            Detector::Canary => false,
+            Detector::Canary | Detector::Twin => false,
             Detector::Rows => rows,
             Detector::Connection => hooks.connection.is_some(),
             Detector::Cache => hooks.cache.is_some(),
@@ -201,46 +216,36 @@ impl Search {
             Detector::Lifecycle => hooks.suspend.is_some(),
             _ => true,
         };
-        Detector::ALL.into_iter().filter(at_work).collect()
+        [Detector::ALL.into_iter().filter(at_work).collect(), [Detector::Twin].into()]
     }
 
     /// Plants a leak for each of some detectors, and has to see it.
-    fn check_itself(&self, wanted: &[Detector]) -> Result<(), Error> {
-        for detector in wanted.iter().copied() {
-            let (mut placed, mut leaky) = (false, false);
-            for number in 0..PLACES {
-                if self.over.load(Ordering::Relaxed) {
-                    return Ok(());
-                }
-                match self.planted(detector, number)? {
-                    Planted::Seen => {
-                        placed = true;
-                        self.found.lock().unwrap_or_else(PoisonError::into_inner).proved.insert(detector);
-                    }
-                    Planted::Nowhere => continue,
-                    // What is there already is for the search to find.
-                    Planted::Real => {
-                        leaky = true;
-                        continue;
-                    }
-                    Planted::Unseen => {
-                        let message =
-                            format!("the run is void: {detector} did not see a leak that was planted for it");
-                        return Err(Error::new(ErrorKind::Void, message));
-                    }
-                }
-                break;
+    fn check_itself(&self, mut wanted: BTreeSet<Detector>) -> Result<(), Error> {
+        let mut leaky = false;
+        for number in 0..PLACES {
+            if wanted.is_empty() || self.over.load(Ordering::Relaxed) {
+                return Ok(());
             }
-            if !placed && !leaky && detector == Detector::Canary {
-                let message = "the run is void: no answer to a tenant ever held a text of that tenant's rows, so that none \
-                    of another tenant's could be told";
+            let mut attempt = self.planted(&wanted, number)?;
+            let Some(mut plant) = attempt.plant.take() else { return Ok(()) };
+            // What is there already is for the search to find.
+            leaky |= plant.concludes(attempt.finding).is_some();
+            if let Some(blind) = plant.blind {
+                let message = format!("the run is void: {blind} did not see a leak that was planted for it");
                 return Err(Error::new(ErrorKind::Void, message));
             }
+            wanted.retain(|detector| !plant.proved.contains(detector));
+            self.found.lock().unwrap_or_else(PoisonError::into_inner).proved.extend(plant.proved);
+        }
+        if wanted.contains(&Detector::Canary) && !leaky {
+            let message = "the run is void: no answer to a tenant ever held a text of that tenant's rows, so that none \
+                of another tenant's could be told";
+            return Err(Error::new(ErrorKind::Void, message));
         }
         Ok(())
     }
 
-    fn planted(&self, detector: Detector, number: u64) -> Result<Planted, Error> {
+    fn planted(&self, wanted: &BTreeSet<Detector>, number: u64) -> Result<Attempt, Error> {
         let mut program = generate::program(&self.described, self.seed, number);
         program.threads = false;
         let log = Log::default();
@@ -248,19 +253,12 @@ impl Search {
         log.capture_this_thread();
         let twin = twin_of(&program.world, number);
         let attempt = runtime.block_on(async {
-            let mut bench = self.bench(&log);
-            let plant = Plant::new(detector, twin.unwrap_or(0));
-            let twin = twin.filter(|_| detector == Detector::Twin);
-            bench.attempt(&program, twin, Some(plant)).await
+            let plant = Plant::new(wanted, twin.unwrap_or(0));
+            let twin = twin.filter(|_| wanted.contains(&Detector::Twin));
+            self.bench(&log).attempt(&program, twin, Some(plant)).await
         });
         Log::release_this_thread();
-        let attempt = attempt?;
-        Ok(match (attempt.planted, attempt.finding) {
-            (true, Some(finding)) if finding.detector == detector => Planted::Seen,
-            (true, None) => Planted::Unseen,
-            (_, Some(_)) => Planted::Real,
-            (false, None) => Planted::Nowhere,
-        })
+        attempt
     }
 
     /// Runs the program of `seed` until it leaks, and returns the leak.
@@ -292,13 +290,6 @@ impl Search {
         }
         Ok(None)
     }
-}
-
-enum Planted {
-    Seen,
-    Unseen,
-    Nowhere,
-    Real,
 }
 
 /// The tenant whose answers are compared in the program of this number.

@@ -1,6 +1,7 @@
 //! D4: another tenant's rows have changed.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use sqlx::{Connection, PgConnection, Row};
 
@@ -39,6 +40,25 @@ impl Watch {
         let before = std::mem::replace(&mut self.last, now);
         let keys = before.keys().chain(self.last.keys().filter(|key| !before.contains_key(*key)));
         Ok(keys.filter(|key| before.get(*key) != self.last.get(*key)).cloned().collect())
+    }
+
+    /// Looks again and again until something changes, and once more after that, but no longer than `most`.
+    pub(crate) async fn changes_within(
+        &mut self,
+        most: Duration,
+        glance: Duration,
+    ) -> Result<Vec<(String, String)>, Error> {
+        let until = Instant::now() + most;
+        while Instant::now() < until {
+            tokio::time::sleep(glance).await;
+            let mut changes = self.changes().await?;
+            if !changes.is_empty() {
+                tokio::time::sleep(glance).await;
+                changes.extend(self.changes().await?);
+                return Ok(changes);
+            }
+        }
+        Ok(Vec::new())
     }
 
     /// The tenant whose rows are marked with `owner`.

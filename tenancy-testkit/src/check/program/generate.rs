@@ -345,7 +345,11 @@ impl Author<'_> {
             })
             .collect();
         self.spelled(tenant, &spellings);
-        if self.rng.chance(50) {
+        if jobs {
+            // What waits from now on is of this tenant alone: what else changes when it runs is somebody else's.
+            self.push(Action::RunJobs);
+        }
+        if jobs || self.rng.chance(50) {
             for at in self.operations(|op| op.method == http::Method::POST && op.access == Access::Tenant) {
                 let call = self.call(tenant, at, Whose::Own, false);
                 self.push(Action::Call(call));

@@ -34,7 +34,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What work in the background gets to be done before rows are looked at: always, and where a change has to be put down
 /// to the right request.
 const BRIEF: Duration = Duration::from_millis(2);
-const PATIENT: Duration = Duration::from_millis(120);
+const PATIENT: Duration = Duration::from_millis(100);
+/// The same where nothing has changed yet.
+const MOST_PATIENT: Duration = Duration::from_millis(400);
+const GLANCE: Duration = Duration::from_millis(10);
 /// After this whatever earlier requests have left running is over.
 const SETTLED: Duration = Duration::from_millis(800);
 
@@ -150,7 +153,9 @@ pub(crate) struct Run<'a> {
     settled: bool,
     /// The operations that are waited for in any case.
     pub(crate) late: Late,
-    /// A leak of the kit's own.
+    /// Whether what is asked for now is compared with what is nobody's.
+    in_pair: bool,
+    /// Leaks of the kit's own.
     pub(crate) plant: Option<Plant>,
     pub(crate) records: Vec<Record>,
     pub(crate) coverage: Coverage,
@@ -192,6 +197,7 @@ impl<'a> Run<'a> {
             patient_from: None,
             settled: false,
             late: Late::default(),
+            in_pair: false,
             plant: None,
             records: Vec::new(),
             coverage: Coverage::new(service.operations.len()),
@@ -228,11 +234,18 @@ impl<'a> Run<'a> {
             if !self.judging {
                 continue;
             }
-            if let Some(finding) = found {
-                return Ok(Some(finding));
-            }
-            if let Some(finding) = self.judge(step, first).await? {
-                return Ok(Some(finding));
+            let found = match found {
+                Some(found) => Some(found),
+                None => self.judge(step, first).await?,
+            };
+            match (&mut self.plant, found) {
+                (Some(plant), found) if plant.is_outstanding() => match plant.ends(found) {
+                    // The rest of the step was not looked at.
+                    None => self.look_away().await?,
+                    found => return Ok(found),
+                },
+                (_, None) => {}
+                (_, found) => return Ok(found),
             }
         }
         Ok(None)
@@ -331,7 +344,8 @@ impl<'a> Run<'a> {
             answer,
         };
         if let Some(plant) = &mut self.plant {
-            plant.answer(&mut record, &self.canaries, self.world, &self.records);
+            let said = &self.said[call.caller];
+            plant.answer(&mut record, &self.canaries, self.world, &self.records, said, self.in_pair);
         }
         let access = operation.access;
         self.coverage.count(&record, access, self.standings.active(call.caller));
@@ -347,7 +361,9 @@ impl<'a> Run<'a> {
     }
 
     async fn pair(&mut self, step: u16, foreign: &Call, unknown: &Call) -> Option<Finding> {
+        self.in_pair = self.standings.active(foreign.caller);
         self.send(step, 0, &[foreign]).await;
+        self.in_pair = false;
         let first = self.records.len();
         self.send(step, 1, &[unknown]).await;
         let (a, b) = (self.records.get(first - 1)?.clone(), self.records.get(first)?.clone());
@@ -504,20 +520,17 @@ impl<'a> Run<'a> {
         Ok(found)
     }
 
-    /// What a request leaves running in the background belongs to it: how long its rows are waited for, and whether it is
-    /// found out now if that is needed.
-    fn patience(&self, step: &Step, first: usize) -> (Duration, Option<usize>) {
-        let writes = || self.records[first..].iter().filter(|record| !record.reads);
-        if self.patient_from.is_some_and(|from| step.number >= from) {
-            return (PATIENT, None);
-        }
-        let gone = |record: &Record| record.answer.is_none();
-        if writes().any(|record| gone(record) || self.late.of(record.operation) == Some(true)) {
-            return (PATIENT, None);
-        }
-        let served = |record: &&Record| record.answer.as_ref().is_some_and(Answer::is_success);
-        let unknown = writes().filter(served).find(|record| self.late.of(record.operation).is_none());
-        (BRIEF, unknown.map(|record| record.operation))
+    /// Whether the requests of a step may go on after their answers, and which operation that is to be learned of.
+    fn lateness(&self, step: &Step, first: usize) -> (bool, Option<usize>) {
+        let served = |record: &&Record| {
+            !record.reads && record.answer.as_ref().is_none_or(Answer::is_success)
+        };
+        let writes = || self.records[first..].iter().filter(served);
+        let unknown = writes().find(|record| self.late.of(record.operation).is_none());
+        let known = |record: &Record| record.answer.is_none() || self.late.of(record.operation) == Some(true);
+        let patient = self.patient_from.is_some_and(|from| step.number >= from);
+        let late = patient || unknown.is_some() || writes().any(known);
+        (late, unknown.filter(|record| record.answer.is_some()).map(|record| record.operation))
     }
 
     async fn judge_rows(
@@ -527,10 +540,10 @@ impl<'a> Run<'a> {
         writers: &[usize],
         jobs: bool,
     ) -> Result<Option<Finding>, Error> {
-        let (wait, unknown) = self.patience(step, first);
+        let (late, unknown) = self.lateness(step, first);
         let Some(rows) = &mut self.rows else { return Ok(None) };
         self.coverage.observe(if jobs { Detector::Job } else { Detector::Rows }, 1);
-        tokio::time::sleep(wait).await;
+        tokio::time::sleep(BRIEF).await;
         if let (Some(plant), Some(Database { rows: kind, .. })) =
             (&mut self.plant, &self.service.hooks.database)
             && let Some(spared) = writers.first()
@@ -540,10 +553,13 @@ impl<'a> Run<'a> {
             plant.took_a_row(done);
         }
         let mut changes = rows.changes().await?;
-        if let Some(operation) = unknown {
-            tokio::time::sleep(PATIENT).await;
-            let later = rows.changes().await?;
-            self.late.learn(operation, !later.is_empty());
+        if late {
+            // What a request leaves running in the background belongs to it.
+            let most = if changes.is_empty() { MOST_PATIENT } else { PATIENT };
+            let later = rows.changes_within(most, GLANCE).await?;
+            if let Some(operation) = unknown {
+                self.late.learn(operation, !later.is_empty());
+            }
             changes.extend(later);
         }
         if !jobs {
