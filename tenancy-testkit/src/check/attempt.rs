@@ -1,5 +1,6 @@
 //! One program against fresh starts of the service: together with the other tenants, and, for one of them, alone.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -45,11 +46,13 @@ pub(crate) struct Bench {
     pub(crate) log: Log,
     pub(crate) noise: Noise,
     late: Late,
+    /// What was looked at again and found to be nobody's doing.
+    pub(crate) excused: BTreeSet<(u16, Detector)>,
 }
 
 impl Bench {
     pub(crate) fn new(start: Start, log: Log, late: Late) -> Self {
-        Self { start, log, noise: Noise::new(), late }
+        Self { start, log, noise: Noise::new(), late, excused: BTreeSet::new() }
     }
 
     pub(crate) async fn service(&self, world: World) -> Result<Service, Error> {
@@ -67,14 +70,12 @@ impl Bench {
         let service = self.service(program.world.clone()).await?;
         let mut run = Run::start(&service, &program.world, &self.log, true).await?;
         run.plant = plant;
+        run.excused = self.excused.clone();
         run.late = self.late.clone();
         let mut finding = run.program(program).await?;
         let (records, mut coverage, plant) = (run.records, run.coverage, run.plant);
         coverage.programs = 1;
         drop(service);
-        if let Some(found) = finding.take_if(|found| found.detector == Detector::Oracle) {
-            finding = self.depends_on_others(program, &found, &records).await?.then_some(found);
-        }
         if let (None, Some(tenant)) = (&finding, twin) {
             finding = self.compare(program, tenant, &records).await?;
             let compared = records.iter().filter(|record| record.caller == tenant).count();
@@ -132,12 +133,21 @@ impl Bench {
     ///
     /// A canary, a served request or a job's row speaks for itself. What differs from before or from the twin has to do so
     /// again: after a while in which caches forget, and with time for work in the background to be done.
-    pub(crate) async fn confirms(&mut self, program: &Program, finding: &Finding) -> Result<bool, Error> {
+    ///
+    /// `records` are those of the run in which it was found.
+    pub(crate) async fn confirms(
+        &mut self,
+        program: &Program,
+        finding: &Finding,
+        records: &[Record],
+    ) -> Result<bool, Error> {
         match finding.detector {
             Detector::Twin => self.stays(program, finding).await,
             Detector::Rows | Detector::Job => self.again(&cut(program, finding), finding, since(program, finding)).await,
-            Detector::Connection | Detector::Cache | Detector::Oracle => {
-                self.again(program, finding, None).await
+            Detector::Connection | Detector::Cache => self.again(program, finding, None).await,
+            Detector::Oracle => {
+                let others = self.depends_on_others(program, finding, records).await?;
+                Ok(others && self.again(program, finding, None).await?)
             }
             _ => Ok(true),
         }
@@ -154,6 +164,7 @@ impl Bench {
             let service = self.service(program.world.clone()).await?;
             let mut run = Run::start(&service, &program.world, &self.log, true).await?;
             run.patient_from = patient;
+            run.excused = self.excused.clone();
             run.late = self.late.clone();
             if run.program(program).await?.is_some_and(|other| other.detector == finding.detector) {
                 return Ok(true);

@@ -15,7 +15,7 @@ use super::detect::{Detector, Finding};
 use super::detect::logs::Log;
 use super::late::Late;
 use super::leak::Leak;
-use super::program::generate;
+use super::program::{Program, generate};
 use super::program::run::Record;
 use super::progress::Progress;
 use super::seed::Seed;
@@ -30,6 +30,8 @@ const REPLAYS: usize = 25;
 const PLACES: u64 = 3;
 /// The part of the budget after which all detectors are checked.
 const HALF: u32 = 2;
+/// How often a program is run again after something that was nobody's doing.
+const DOUBTS: usize = 4;
 
 /// What the lanes share.
 pub(crate) struct Search {
@@ -53,6 +55,7 @@ struct Found {
     error: Option<Error>,
     /// The detectors that have seen a leak of the kit's own.
     proved: BTreeSet<Detector>,
+    doubtful: BTreeSet<String>,
 }
 
 /// A runtime of the kind that a program asks for; what its threads log is captured.
@@ -116,6 +119,7 @@ impl Search {
         let mut verdict =
             Verdict::new(&self.described.operations, &found.coverage, leak, self.begun.elapsed(), self.seed);
         (verdict.proved, verdict.budget) = (proved, self.budget);
+        verdict.doubtful = std::mem::take(&mut found.doubtful).into_iter().collect();
         Ok(verdict)
     }
 
@@ -159,13 +163,9 @@ impl Search {
         let twin = twin_of(&program.world, number);
         let outcome = runtime.block_on(async {
             let mut bench = self.bench(&log);
-            let attempt = bench.attempt(&program, twin, None).await?;
-            self.note(&attempt.coverage);
-            let Some(finding) = attempt.finding.clone() else { return Ok(None) };
-            if !bench.confirms(&program, &finding).await? {
-                self.learn_late(&finding, &attempt.records);
+            let Some((finding, attempt)) = self.confirmed(&mut bench, &program, twin).await? else {
                 return Ok(None);
-            }
+            };
             let after = self.begun.elapsed();
             // The other lanes have nothing left to look for.
             self.over.store(true, Ordering::Relaxed);
@@ -178,6 +178,34 @@ impl Search {
         Log::release_this_thread();
         runtime.shutdown_timeout(Duration::from_millis(200));
         outcome
+    }
+
+    /// Runs a program, some times over if what is seen turns out to be nobody's doing: what comes after it counts too.
+    async fn confirmed(
+        &self,
+        bench: &mut Bench,
+        program: &Program,
+        twin: Option<usize>,
+    ) -> Result<Option<(Finding, Attempt)>, Error> {
+        for again in 0..DOUBTS {
+            let mut attempt = bench.attempt(program, twin, None).await?;
+            attempt.coverage.programs = u64::from(again == 0);
+            self.note(&attempt.coverage);
+            let Some(finding) = attempt.finding.clone() else { return Ok(None) };
+            if bench.confirms(program, &finding, &attempt.records).await? {
+                return Ok(Some((finding, attempt)));
+            }
+            self.learn_late(&finding, &attempt.records);
+            let by = attempt.records.iter().find(|record| record.key() == (finding.step, finding.call));
+            let by = by.map(|record| record.name.clone()).unwrap_or_default();
+            let doubt = format!("{} by {by}: {}", finding.detector, finding.what);
+            self.found.lock().unwrap_or_else(PoisonError::into_inner).doubtful.insert(doubt);
+            bench.excused.insert((finding.step, finding.detector));
+            if finding.detector == Detector::Twin || self.over.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+        }
+        Ok(None)
     }
 
     /// What changed rows at the wrong time, as was found out, was work that went on after its answer.
@@ -274,7 +302,7 @@ impl Search {
                 let mut attempt = bench.attempt(&program, twin, None).await?;
                 let finding = attempt.finding.take_if(|finding| finding.detector == seed.detector);
                 if let Some(finding) = finding
-                    && bench.confirms(&program, &finding).await?
+                    && bench.confirms(&program, &finding, &attempt.records).await?
                 {
                     attempt.finding = Some(finding);
                 }

@@ -88,3 +88,10 @@ fn without_the_filter_the_search_finds_the_leak() -> Result<(), tenancy_testkit:
     assert!(check().replay(&leak.seed)?.is_some(), "{leak}");
     Ok(())
 }
+
+/// Who is served what is a file that is reviewed: a change of it is a line of a diff.
+#[test]
+fn the_access_matrix_is_the_one_that_was_reviewed() -> Result<(), tenancy_testkit::Error> {
+    let verdict = Check::new(start).with_programs(6).run()?;
+    verdict.matrix.assert_matches(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/integration/matrix.txt"))
+}

@@ -21,10 +21,9 @@ fn seed(tenant: &TenantHandle) -> TenantSeed {
     if tenant.standing() == Standing::Empty { seed.with_no_rows() } else { seed }
 }
 
-pub(crate) async fn start(variant: Variant, world: World) -> Result<Service, Error> {
-    let options =
-        Options::new(variant).with_pool_size(world.pool_size()).with_tenants(world.tenants().map(seed));
-    let isolation = options.isolation;
+pub(crate) async fn start(variant: Variant, isolation: Isolation, world: World) -> Result<Service, Error> {
+    let options = Options::new(variant).with_isolation(isolation).with_pool_size(world.pool_size());
+    let options = options.with_tenants(world.tenants().map(seed));
     let app = App::start(options).await?;
     for tenant in world.tenants().filter(|tenant| tenant.standing() == Standing::Suspended) {
         app.suspend(&seed(tenant).id).await?;

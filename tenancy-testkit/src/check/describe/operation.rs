@@ -158,11 +158,6 @@ impl Operation {
         let literal = |part: &&str| !part.starts_with('{');
         parts.skip_while(|part| !literal(part)).take_while(literal).collect()
     }
-
-    /// The last part of the path that is no parameter: `orders` of `/api/orders/{id}`.
-    pub(crate) fn collection(&self) -> &str {
-        self.path.split('/').rfind(|part| !part.is_empty() && !part.starts_with('{')).unwrap_or("")
-    }
 }
 
 fn schema_of(example: &Value) -> Value {

@@ -79,7 +79,7 @@ impl Shrinker<'_> {
             if let Some(finding) =
                 attempt.finding.clone().filter(|new| new.detector == shown.finding.detector)
             {
-                if self.bench.confirms(&program, &finding).await? {
+                if self.bench.confirms(&program, &finding, &attempt.records).await? {
                     let mut shorter = Shown { program, finding, attempt };
                     cut(&mut shorter);
                     return Ok(Some(shorter));
