@@ -295,7 +295,7 @@ impl Author<'_> {
                 }
             }
         }
-        self.push(Action::Together(calls));
+        self.push(Action::Together(calls.into_iter().enumerate().collect()));
     }
 
     /// A client that goes away, and others that come after it.

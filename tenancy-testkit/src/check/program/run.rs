@@ -260,10 +260,11 @@ impl<'a> Run<'a> {
     async fn step(&mut self, step: &Step) -> Result<Option<Finding>, Error> {
         match &step.action {
             Action::Call(call) => {
-                self.send(step.number, 0, &[call]).await;
+                self.send(step.number, &[(0, call)]).await;
             }
             Action::Together(calls) => {
-                self.send(step.number, 0, &calls.iter().collect::<Vec<_>>()).await;
+                let calls: Vec<_> = calls.iter().map(|(at, call)| (*at, call)).collect();
+                self.send(step.number, &calls).await;
             }
             Action::Pair { foreign, unknown } => return Ok(self.pair(step.number, foreign, unknown).await),
             Action::Abandon { call, polls } => self.abandon(step.number, call, *polls).await,
@@ -311,11 +312,10 @@ impl<'a> Run<'a> {
     }
 
     /// Sends requests that are under way at the same time.
-    async fn send(&mut self, step: u16, first: usize, calls: &[&Call]) {
+    async fn send(&mut self, step: u16, calls: &[(usize, &Call)]) {
         let built: Vec<(usize, &Call, Outgoing)> = calls
             .iter()
-            .enumerate()
-            .filter_map(|(i, call)| Some((first + i, *call, self.build(step, first + i, call)?)))
+            .filter_map(|(at, call)| Some((*at, *call, self.build(step, *at, call)?)))
             .collect();
         let asked = built.into_iter().map(|(i, call, mut outgoing)| {
             if step.is_multiple_of(5) {
@@ -368,10 +368,10 @@ impl<'a> Run<'a> {
 
     async fn pair(&mut self, step: u16, foreign: &Call, unknown: &Call) -> Option<Finding> {
         self.in_pair = self.standings.active(foreign.caller);
-        self.send(step, 0, &[foreign]).await;
+        self.send(step, &[(0, foreign)]).await;
         self.in_pair = false;
         let first = self.records.len();
-        self.send(step, 1, &[unknown]).await;
+        self.send(step, &[(1, unknown)]).await;
         let (a, b) = (self.records.get(first - 1)?.clone(), self.records.get(first)?.clone());
         if !self.judging || a.step != step || !self.standings.active(foreign.caller) {
             return None;
@@ -386,7 +386,7 @@ impl<'a> Run<'a> {
         let mut other = unknown.clone();
         other.params = other.params.iter().map(|slot| slot.as_ref().map(Slot::shifted)).collect();
         other.body = other.body.as_ref().map(Slot::shifted);
-        self.send(step, 2, &[&other]).await;
+        self.send(step, &[(2, &other)]).await;
         let again = self.records.pop()?;
         oracle::judge(&a, &b, Some(&again))
     }
