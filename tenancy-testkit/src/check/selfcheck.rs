@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::describe::{Standing, World};
-use super::detect::{Detector, Finding};
 use super::detect::canary::{Canaries, Sighting, heard_before};
 use super::detect::logs::Log;
+use super::detect::{Detector, Finding};
 use super::program::Step;
 use super::program::run::Record;
 use super::program::signal::{Expect, Fault};

@@ -45,9 +45,8 @@ async fn start_with(world: World, policy: Policy) -> Result<Service, Error> {
             .await?;
         }
     }
-    db.close().await?;
-    let service = server::prepare(database.owner_url(), policy).await?;
-    Ok(describe(Service::new(service.router))
+    let (router, _) = server::over(db, policy).await?;
+    Ok(describe(Service::new(router))
         .with_tenant_column(database.admin_url(), "tenant_id", |tenant| tenant.id().to_string())
         .with_guard(database))
 }

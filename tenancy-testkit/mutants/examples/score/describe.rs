@@ -35,7 +35,8 @@ pub(crate) async fn start(variant: Variant, isolation: Isolation, world: World) 
 fn operations(service: Service, app: &App) -> Result<Service, Error> {
     let app = app.clone();
     let admin = app.admin_credential();
-    let administrator = headers_of(Credential::new().with_host(&admin.host), &admin).ok_or("no administrator")?;
+    let administrator =
+        headers_of(Credential::new().with_host(&admin.host), &admin).ok_or("no administrator")?;
     let signer = std::sync::Arc::new(std::sync::Mutex::new(BTreeMap::<String, Option<Credential>>::new()));
     let service = service
         .with_openapi(&tenancy_mutants::openapi().to_json()?)?

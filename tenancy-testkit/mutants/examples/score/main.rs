@@ -67,7 +67,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// Searches the variant with one seed after the other, until a leak is found.
 fn examine(variant: Variant, arguments: &Arguments, seed: u64) -> Line {
     let (mut programs, mut requests, mut gaps) = (0, 0, Vec::new());
-    let name = if arguments.schemas { format!("{} (schemas)", variant.name()) } else { variant.name().into() };
+    let name =
+        if arguments.schemas { format!("{} (schemas)", variant.name()) } else { variant.name().into() };
     let mut line =
         Line { name, budget: arguments.budget, seeds: 0, outcome: Outcome::Void { why: String::new() } };
     for i in 0..arguments.seeds.max(1) {

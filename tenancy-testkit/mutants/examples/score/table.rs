@@ -65,8 +65,7 @@ impl Table {
     }
 
     fn lines(&self, leaky: bool) -> Vec<&String> {
-        let mut lines: Vec<_> =
-            self.0.iter().filter(|(name, _)| name.starts_with('M') == leaky).collect();
+        let mut lines: Vec<_> = self.0.iter().filter(|(name, _)| name.starts_with('M') == leaky).collect();
         lines.sort_by_key(|(name, _)| (place(name), name.len()));
         lines.into_iter().map(|(_, line)| line).collect()
     }

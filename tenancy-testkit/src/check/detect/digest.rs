@@ -10,6 +10,10 @@ use crate::check::describe::World;
 use crate::check::describe::hooks::{Database, Rows};
 use crate::error::Error;
 
+/// How often rows are looked at while something is waited for, and for how long at most.
+const GLANCE: Duration = Duration::from_millis(10);
+const LONGEST: Duration = Duration::from_secs(3);
+
 /// A digest of the rows of each (table, owner).
 type Digests = BTreeMap<(String, String), String>;
 
@@ -42,23 +46,24 @@ impl Watch {
         Ok(keys.filter(|key| before.get(*key) != self.last.get(*key)).cloned().collect())
     }
 
-    /// Looks again and again until something changes, and once more after that, but no longer than `most`.
-    pub(crate) async fn changes_within(
+    /// Looks again and again until nothing has changed for some time: for `first` if nothing has changed yet, and for
+    /// `quiet` after each change, since work in the background has more than one statement.
+    pub(crate) async fn changes_until_quiet(
         &mut self,
-        most: Duration,
-        glance: Duration,
+        first: Duration,
+        quiet: Duration,
     ) -> Result<Vec<(String, String)>, Error> {
-        let until = Instant::now() + most;
-        while Instant::now() < until {
-            tokio::time::sleep(glance).await;
-            let mut changes = self.changes().await?;
+        let (begun, mut all) = (Instant::now(), Vec::new());
+        let mut until = begun + first;
+        while Instant::now() < until && begun.elapsed() < LONGEST {
+            tokio::time::sleep(GLANCE).await;
+            let changes = self.changes().await?;
             if !changes.is_empty() {
-                tokio::time::sleep(glance).await;
-                changes.extend(self.changes().await?);
-                return Ok(changes);
+                until = Instant::now() + quiet;
             }
+            all.extend(changes);
         }
-        Ok(Vec::new())
+        Ok(all)
     }
 
     /// The tenant whose rows are marked with `owner`.

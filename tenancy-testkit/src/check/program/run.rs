@@ -37,7 +37,6 @@ const BRIEF: Duration = Duration::from_millis(2);
 const PATIENT: Duration = Duration::from_millis(100);
 /// The same where nothing has changed yet.
 const MOST_PATIENT: Duration = Duration::from_millis(400);
-const GLANCE: Duration = Duration::from_millis(10);
 /// After this whatever earlier requests have left running is over.
 const SETTLED: Duration = Duration::from_millis(800);
 
@@ -313,10 +312,8 @@ impl<'a> Run<'a> {
 
     /// Sends requests that are under way at the same time.
     async fn send(&mut self, step: u16, calls: &[(usize, &Call)]) {
-        let built: Vec<(usize, &Call, Outgoing)> = calls
-            .iter()
-            .filter_map(|(at, call)| Some((*at, *call, self.build(step, *at, call)?)))
-            .collect();
+        let built: Vec<(usize, &Call, Outgoing)> =
+            calls.iter().filter_map(|(at, call)| Some((*at, *call, self.build(step, *at, call)?))).collect();
         let asked = built.into_iter().map(|(i, call, mut outgoing)| {
             if step.is_multiple_of(5) {
                 outgoing
@@ -528,9 +525,8 @@ impl<'a> Run<'a> {
 
     /// Whether the requests of a step may go on after their answers, and which operation that is to be learned of.
     fn lateness(&self, step: &Step, first: usize) -> (bool, Option<usize>) {
-        let served = |record: &&Record| {
-            !record.reads && record.answer.as_ref().is_none_or(Answer::is_success)
-        };
+        let served =
+            |record: &&Record| !record.reads && record.answer.as_ref().is_none_or(Answer::is_success);
         let writes = || self.records[first..].iter().filter(served);
         let unknown = writes().find(|record| self.late.of(record.operation).is_none());
         let known = |record: &Record| record.answer.is_none() || self.late.of(record.operation) == Some(true);
@@ -561,8 +557,10 @@ impl<'a> Run<'a> {
         let mut changes = rows.changes().await?;
         if late {
             // What a request leaves running in the background belongs to it.
-            let most = if changes.is_empty() { MOST_PATIENT } else { PATIENT };
-            let later = rows.changes_within(most, GLANCE).await?;
+            let patient = self.patient_from.is_some_and(|from| step.number >= from);
+            let quiet = if patient { MOST_PATIENT } else { PATIENT };
+            let first = if changes.is_empty() { MOST_PATIENT } else { quiet };
+            let later = rows.changes_until_quiet(first, quiet).await?;
             if let Some(operation) = unknown {
                 self.late.learn(operation, !later.is_empty());
             }
@@ -600,7 +598,14 @@ impl<'a> Run<'a> {
             if let Some(sighting) = self.canaries.find(text.as_bytes()).into_iter().find(foreign) {
                 let what = format!("a job has written \"{}\" into {table} of another tenant", sighting.text);
                 let (from, to) = (Some(sighting.owner), Some(owner));
-                return Ok(Some(Finding { detector: Detector::Job, what, from, to, step: step.number, call: 0 }));
+                return Ok(Some(Finding {
+                    detector: Detector::Job,
+                    what,
+                    from,
+                    to,
+                    step: step.number,
+                    call: 0,
+                }));
             }
         }
         Ok(None)

@@ -97,7 +97,8 @@ impl Draw<'_> {
     }
 
     fn id(&mut self, name: &str, around: &[&str], schema: &Value) -> Slot {
-        if let Some(example) = self.example(schema, 35) {
+        // A number stands for one row in a world and for another's in the next; a text is what tenants may have in common.
+        if let Some(example @ Slot::Literal(Value::String(_))) = self.example(schema, 35) {
             return example;
         }
         let kinds = match named(name) {
@@ -119,7 +120,8 @@ impl Draw<'_> {
     }
 
     fn text(&mut self, name: &str, around: &[&str], schema: &Value, search: bool) -> Slot {
-        let kinds = vec![named(name).unwrap_or_else(|| around.first().map_or(String::new(), |part| singular(part)))];
+        let kinds =
+            vec![named(name).unwrap_or_else(|| around.first().map_or(String::new(), |part| singular(part)))];
         let only = Only::Text;
         self.number += 1;
         if let Some(example) = self.example(schema, 25) {

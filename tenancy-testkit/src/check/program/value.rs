@@ -207,11 +207,23 @@ fn is_uuid(value: &Value) -> bool {
     value.as_str().is_some_and(|text| text.len() == 36 && text.matches('-').count() == 4)
 }
 
-fn seen(known: &Known<'_>, kind: Kind<'_>, whose: Whose, pick: u32, otherwise: &Value, used: &mut Used) -> Value {
+fn seen(
+    known: &Known<'_>,
+    kind: Kind<'_>,
+    whose: Whose,
+    pick: u32,
+    otherwise: &Value,
+    used: &mut Used,
+) -> Value {
     let own = known.values(known.caller, kind);
     if whose == Whose::Own {
         used.missing |= own.is_empty();
-        return own.get(pick as usize % own.len().max(1)).map_or(otherwise, |value| *value).clone();
+        return match own.get(pick as usize % own.len().max(1)) {
+            Some(value) => (*value).clone(),
+            // A small number is somebody's, where numbers are not each tenant's own, and nobody's where the tenant is alone.
+            None if otherwise.is_number() || is_uuid(otherwise) => unknown(otherwise, pick),
+            None => otherwise.clone(),
+        };
     }
     let value = match known.recorded {
         Some(recorded) => match recorded.get(used.others.len()) {
@@ -311,6 +323,15 @@ mod tests {
         let other = unknown(&id, 9);
         assert_ne!(id, other);
         assert_eq!(other.as_str().map(|text| (text.len(), text.as_bytes()[14])), Some((36, b'7')));
+        let world = World::new(3, &[Standing::Active], false, 1);
+        let known =
+            Known { world: &world, caller: 0, seen: &[Seen::default()], column: None, recorded: None };
+        let slot = |otherwise| {
+            let (kinds, only, whose) = (vec!["order".to_owned()], Only::Best, Whose::Own);
+            Slot::Seen { kinds, only, whose, pick: 0, otherwise }.resolve(&known, &mut Used::default())
+        };
+        assert!(slot(json!(1)).as_u64() > Some(1_000_000), "a row of whoever came first");
+        assert_eq!(slot(json!("zq")), "zq");
         assert_eq!(unknown(&json!("17"), 0).as_str().map(str::len), Some(10));
         assert!(unknown(&json!("a@b.test"), 0).as_str().is_some_and(|text| text.contains('@')));
     }

@@ -196,7 +196,10 @@ pub(super) async fn start(bug: Bug, world: World) -> Result<Service, std::io::Er
 }
 
 /// The same behind a port of its own.
-pub(super) async fn serve(bug: Bug, world: World) -> Result<Service, Box<dyn std::error::Error + Send + Sync>> {
+pub(super) async fn serve(
+    bug: Bug,
+    world: World,
+) -> Result<Service, Box<dyn std::error::Error + Send + Sync>> {
     let (router, shop) = open(bug, &world);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
