@@ -28,9 +28,6 @@ const SETTLE: Duration = Duration::from_millis(1_300);
 /// How often a leak that may be chance is looked for again.
 const AGAIN: usize = 3;
 
-/// How many steps before a changed row may have changed it.
-const BEFORE: usize = 5;
-
 /// What came of it.
 pub(crate) struct Attempt {
     pub(crate) finding: Option<Finding>,
@@ -144,7 +141,7 @@ impl Bench {
         match finding.detector {
             Detector::Twin => self.stays(program, finding).await,
             Detector::Rows | Detector::Job => {
-                self.again(&cut(program, finding), finding, since(program, finding)).await
+                self.again(&cut(program, finding), finding, Some(finding.step)).await
             }
             Detector::Connection | Detector::Cache => self.again(program, finding, None).await,
             Detector::Oracle => {
@@ -155,30 +152,24 @@ impl Bench {
         }
     }
 
-    /// The same detector fires again in one of a few runs; twice where it looks at rows, which somebody's belated work
-    /// changes too.
+    /// The same detector fires again in one of a few runs.
     async fn again(
         &mut self,
         program: &Program,
         finding: &Finding,
         patient: Option<u16>,
     ) -> Result<bool, Error> {
-        let needed = if matches!(finding.detector, Detector::Rows | Detector::Job) { 2 } else { 1 };
-        let mut seen = 0;
-        for left in (0..AGAIN).rev() {
+        for _ in 0..AGAIN {
             let service = self.service(program.world.clone()).await?;
             let mut run = Run::start(&service, &program.world, &self.log, true).await?;
             run.patient_from = patient;
             run.excused = self.excused.clone();
             run.late = self.late.clone();
             if run.program(program).await?.is_some_and(|other| other.detector == finding.detector) {
-                seen += 1;
-            }
-            if seen >= needed || seen + left < needed {
-                break;
+                return Ok(true);
             }
         }
-        Ok(seen >= needed)
+        Ok(false)
     }
 
     /// D3 once more, with a pause before the request that differed: what is stale is late, not leaked (B06).
@@ -208,10 +199,4 @@ fn cut(program: &Program, finding: &Finding) -> Program {
     let mut program = program.clone();
     program.steps.retain(|step| step.number <= finding.step);
     program
-}
-
-/// A few steps before the one in which a row was seen to have changed: whoever has changed it is among them.
-fn since(program: &Program, finding: &Finding) -> Option<u16> {
-    let until = program.steps.iter().rposition(|step| step.number <= finding.step)?;
-    Some(program.steps[until.saturating_sub(BEFORE)].number)
 }

@@ -167,7 +167,19 @@ impl Author<'_> {
         for at in self.operations(|op| op.access == Access::Tenant && op.reads()) {
             let tenant = self.tenant();
             let other = self.other(tenant);
+            // At the same time while nothing is remembered, and then one after the other.
+            let (draw, number) = (self.rng.next(), (self.steps.len() as u16).wrapping_mul(8));
+            let calls = [tenant, other]
+                .map(|caller| self.call_with(&mut Rng::new(draw), caller, at, Whose::Own, false, number));
+            self.push(Action::Together(calls.into_iter().enumerate().collect()));
             self.by_turns(&[tenant, other], at);
+        }
+        for at in self.operations(|op| op.access == Access::Tenant && op.body.is_some()) {
+            // What another tenant has called something, one's own may be called.
+            let tenant = self.tenant();
+            let whose = Whose::Foreign(self.other(tenant));
+            let call = self.call(tenant, at, whose, true);
+            self.push(Action::Call(call));
         }
         for at in self.operations(|op| op.access == Access::Tenant && declares_tenant(op)) {
             for tenant in self.active.clone() {

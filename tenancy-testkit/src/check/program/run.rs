@@ -38,7 +38,7 @@ const PATIENT: Duration = Duration::from_millis(100);
 /// The same where nothing has changed yet.
 const MOST_PATIENT: Duration = Duration::from_millis(400);
 /// After this whatever earlier requests have left running is over.
-const SETTLED: Duration = Duration::from_millis(800);
+const SETTLED: Duration = Duration::from_millis(2_000);
 
 /// What came back.
 #[derive(Clone, Debug)]

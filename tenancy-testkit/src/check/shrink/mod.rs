@@ -8,7 +8,7 @@ use super::program::{Program, Step};
 use crate::error::Error;
 
 /// What shrinking may take: a person waits for it.
-const LIMIT: Duration = Duration::from_secs(15);
+const LIMIT: Duration = Duration::from_secs(20);
 /// A leak of chance gets this many tries to show itself.
 const TRIES: usize = 2;
 
