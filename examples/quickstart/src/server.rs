@@ -50,11 +50,17 @@ pub async fn prepare(database_url: &str, policy: Policy) -> Result<Service, Erro
         sea_orm::DbBackend::Postgres => "PostgreSQL",
         _ => "an embedded SQLite",
     };
-    let catalog = load_catalog(&db).await?;
     let facts = load_facts(&db).await?;
+    let (router, app) = over(db, policy).await?;
+    Ok(Service { router, app, facts, backend })
+}
+
+/// Builds the service over tables as they are: a test fills them with tenants of its own.
+pub async fn over(db: DatabaseConnection, policy: Policy) -> Result<(Router, App), Error> {
+    let catalog = load_catalog(&db).await?;
     // From here on nobody holds the raw connection: what reaches the tables is scoped to a tenant.
     let app = App::new(Tenancy::new(db, policy)?);
-    Ok(Service { router: router(app.clone(), catalog)?, app, facts, backend })
+    Ok((router(app.clone(), catalog)?, app))
 }
 
 /// Whose rows the tables hold. `tenants` is not declared, so that no handler can read it.

@@ -1,5 +1,6 @@
 //! One program against fresh starts of the service: together with the other tenants, and, for one of them, alone.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,7 +11,8 @@ use super::describe::handler::BoxError;
 use super::describe::{Service, World};
 use super::detect::logs::Log;
 use super::detect::twin::{self, Noise};
-use super::detect::{Detector, Finding};
+use super::detect::{Detector, Finding, oracle};
+use super::late::Late;
 use super::program::run::{Record, Run};
 use super::program::{Action, Program, Step};
 use super::selfcheck::Plant;
@@ -31,7 +33,8 @@ pub(crate) struct Attempt {
     pub(crate) finding: Option<Finding>,
     pub(crate) records: Vec<Record>,
     pub(crate) coverage: Coverage,
-    pub(crate) planted: bool,
+    /// What became of the kit's own leaks.
+    pub(crate) plant: Option<Plant>,
 }
 
 /// Runs programs in one place.
@@ -39,11 +42,14 @@ pub(crate) struct Bench {
     pub(crate) start: Start,
     pub(crate) log: Log,
     pub(crate) noise: Noise,
+    late: Late,
+    /// What was looked at again and found to be nobody's doing.
+    pub(crate) excused: BTreeSet<(u16, Detector)>,
 }
 
 impl Bench {
-    pub(crate) fn new(start: Start, log: Log) -> Self {
-        Self { start, log, noise: Noise::new() }
+    pub(crate) fn new(start: Start, log: Log, late: Late) -> Self {
+        Self { start, log, noise: Noise::new(), late, excused: BTreeSet::new() }
     }
 
     pub(crate) async fn service(&self, world: World) -> Result<Service, Error> {
@@ -61,9 +67,10 @@ impl Bench {
         let service = self.service(program.world.clone()).await?;
         let mut run = Run::start(&service, &program.world, &self.log, true).await?;
         run.plant = plant;
+        run.excused = self.excused.clone();
+        run.late = self.late.clone();
         let mut finding = run.program(program).await?;
-        let planted = run.plant.as_ref().is_some_and(Plant::is_planted);
-        let (records, mut coverage) = (run.records, run.coverage);
+        let (records, mut coverage, plant) = (run.records, run.coverage, run.plant);
         coverage.programs = 1;
         drop(service);
         if let (None, Some(tenant)) = (&finding, twin) {
@@ -71,7 +78,7 @@ impl Bench {
             let compared = records.iter().filter(|record| record.caller == tenant).count();
             coverage.observe(Detector::Twin, compared as u64);
         }
-        Ok(Attempt { finding, records, coverage, planted })
+        Ok(Attempt { finding, records, coverage, plant })
     }
 
     /// D3. What differs is looked at again: in a second run alone, and after a while.
@@ -91,6 +98,26 @@ impl Bench {
         Ok(twin::judge(shared, &first, &self.noise).map(|(finding, _)| finding))
     }
 
+    /// D10 in a world in which the caller is alone: what is answered in the same way there was its own all along.
+    async fn depends_on_others(
+        &self,
+        program: &Program,
+        finding: &Finding,
+        shared: &[Record],
+    ) -> Result<bool, Error> {
+        let Some(caller) = finding.to else { return Ok(true) };
+        let mut alone = program.alone(caller);
+        alone.steps.retain(|step| step.number <= finding.step);
+        let alone = self.alone(&alone, shared).await?;
+        let of = |records: &[Record]| {
+            records.iter().find(|record| record.key() == (finding.step, finding.call)).cloned()
+        };
+        Ok(match (of(shared), of(&alone)) {
+            (Some(shared), Some(alone)) => oracle::differs(&shared, &alone),
+            _ => true,
+        })
+    }
+
     async fn alone(&self, program: &Program, like: &[Record]) -> Result<Vec<Record>, Error> {
         let service = self.service(program.world.clone()).await?;
         let mut run = Run::start(&service, &program.world, &self.log, false).await?;
@@ -103,12 +130,23 @@ impl Bench {
     ///
     /// A canary, a served request or a job's row speaks for itself. What differs from before or from the twin has to do so
     /// again: after a while in which caches forget, and with time for work in the background to be done.
-    pub(crate) async fn confirms(&mut self, program: &Program, finding: &Finding) -> Result<bool, Error> {
+    ///
+    /// `records` are those of the run in which it was found.
+    pub(crate) async fn confirms(
+        &mut self,
+        program: &Program,
+        finding: &Finding,
+        records: &[Record],
+    ) -> Result<bool, Error> {
         match finding.detector {
             Detector::Twin => self.stays(program, finding).await,
-            Detector::Rows => self.again(program, finding, Some(finding.step.saturating_sub(6))).await,
-            Detector::Connection | Detector::Cache | Detector::Oracle => {
-                self.again(program, finding, None).await
+            Detector::Rows | Detector::Job => {
+                self.again(&cut(program, finding), finding, Some(finding.step)).await
+            }
+            Detector::Connection | Detector::Cache => self.again(program, finding, None).await,
+            Detector::Oracle => {
+                let others = self.depends_on_others(program, finding, records).await?;
+                Ok(others && self.again(program, finding, None).await?)
             }
             _ => Ok(true),
         }
@@ -125,6 +163,8 @@ impl Bench {
             let service = self.service(program.world.clone()).await?;
             let mut run = Run::start(&service, &program.world, &self.log, true).await?;
             run.patient_from = patient;
+            run.excused = self.excused.clone();
+            run.late = self.late.clone();
             if run.program(program).await?.is_some_and(|other| other.detector == finding.detector) {
                 return Ok(true);
             }
@@ -152,4 +192,11 @@ impl Bench {
         };
         Ok(twin::judge(&last(shared), &last(alone), &self.noise).is_some())
     }
+}
+
+/// The program without what comes after the step in which something was seen.
+fn cut(program: &Program, finding: &Finding) -> Program {
+    let mut program = program.clone();
+    program.steps.retain(|step| step.number <= finding.step);
+    program
 }

@@ -70,6 +70,7 @@ impl Coverage {
         let row = &mut self.rows[record.operation];
         match record.signal.fault {
             Fault::None if active && record.outgoing.used.foreign => row.foreign.count(answer.is_success()),
+            Fault::Admin => row.own.count(answer.is_success()),
             Fault::None if active || access == Access::Public => row.own.count(answer.is_success()),
             Fault::Missing => row.missing.count(answer.is_success()),
             Fault::Spelling | Fault::Part | Fault::Spoofed => {}

@@ -13,6 +13,7 @@ mod coverage;
 mod describe;
 mod detect;
 mod entry;
+mod late;
 mod leak;
 mod matrix;
 mod program;

@@ -8,13 +8,15 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 
-use super::attempt::{Bench, Start};
+use super::attempt::{Attempt, Bench, Start};
 use super::coverage::Coverage;
 use super::describe::{Service, Standing, World};
-use super::detect::Detector;
 use super::detect::logs::Log;
+use super::detect::{Detector, Finding};
+use super::late::Late;
 use super::leak::Leak;
-use super::program::generate;
+use super::program::run::Record;
+use super::program::{Program, generate};
 use super::progress::Progress;
 use super::seed::Seed;
 use super::selfcheck::Plant;
@@ -26,6 +28,10 @@ use crate::error::{Error, ErrorKind};
 const REPLAYS: usize = 25;
 /// In how many programs a leak of the kit's own is looked for a place.
 const PLACES: u64 = 3;
+/// The part of the budget after which all detectors are checked.
+const HALF: u32 = 2;
+/// How often a program is run again after something that was nobody's doing.
+const DOUBTS: usize = 4;
 
 /// What the lanes share.
 pub(crate) struct Search {
@@ -39,6 +45,7 @@ pub(crate) struct Search {
     found: Mutex<Found>,
     begun: Instant,
     progress: Progress,
+    late: Late,
 }
 
 #[derive(Default)]
@@ -48,6 +55,7 @@ struct Found {
     error: Option<Error>,
     /// The detectors that have seen a leak of the kit's own.
     proved: BTreeSet<Detector>,
+    doubtful: BTreeSet<String>,
 }
 
 /// A runtime of the kind that a program asks for; what its threads log is captured.
@@ -76,19 +84,29 @@ impl Search {
             found: Mutex::default(),
             begun,
             progress: Progress::new(budget),
+            late: Late::default(),
         })
     }
 
     pub(crate) fn run(&self, programs: u64) -> Result<Verdict, Error> {
         let lanes = thread::available_parallelism().map_or(1, usize::from);
         thread::scope(|scope| {
-            // One lane checks the detectors while the others search already: a leak that is seen needs no such proof.
-            scope.spawn(|| match self.check_itself() {
-                Ok(()) => self.lane(programs),
-                Err(error) => self.stop(error),
+            // One lane checks the detectors, the first one at once and the others when half of the time has passed without
+            // a leak: one that is seen needs no such proof.
+            scope.spawn(|| {
+                if let Err(error) = self.check_itself([Detector::Canary].into()) {
+                    return self.stop(error);
+                }
+                self.lane(programs, self.budget / HALF);
+                // A planted difference from the twin would hide the others.
+                let later = self.checked_later().into_iter().map(|at_work| self.check_itself(at_work));
+                if let Err(error) = later.collect::<Result<(), _>>() {
+                    return self.stop(error);
+                }
+                self.lane(programs, self.budget);
             });
             for _ in 1..lanes {
-                scope.spawn(|| self.lane(programs));
+                scope.spawn(|| self.lane(programs, self.budget));
             }
         });
         self.progress.end();
@@ -101,15 +119,18 @@ impl Search {
         let mut verdict =
             Verdict::new(&self.described.operations, &found.coverage, leak, self.begun.elapsed(), self.seed);
         (verdict.proved, verdict.budget) = (proved, self.budget);
+        verdict.doubtful = std::mem::take(&mut found.doubtful).into_iter().collect();
         Ok(verdict)
     }
 
     /// Runs programs until somebody is done.
-    fn lane(&self, programs: u64) {
-        // At least one program runs, however short the budget.
-        let mut first = true;
-        while first || (!self.over.load(Ordering::Relaxed) && self.begun.elapsed() < self.budget) {
-            first = false;
+    fn lane(&self, programs: u64, until: Duration) {
+        loop {
+            // At least one program runs, however short the budget.
+            let some = self.next.load(Ordering::Relaxed) > 0;
+            if some && (self.over.load(Ordering::Relaxed) || self.begun.elapsed() >= until) {
+                return;
+            }
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             if number >= programs {
                 return;
@@ -141,13 +162,10 @@ impl Search {
         log.capture_this_thread();
         let twin = twin_of(&program.world, number);
         let outcome = runtime.block_on(async {
-            let mut bench = Bench::new(self.start.clone(), log.clone());
-            let attempt = bench.attempt(&program, twin, None).await?;
-            self.note(&attempt.coverage);
-            let Some(finding) = attempt.finding.clone() else { return Ok(None) };
-            if !bench.confirms(&program, &finding).await? {
+            let mut bench = self.bench(&log);
+            let Some((finding, attempt)) = self.confirmed(&mut bench, &program, twin).await? else {
                 return Ok(None);
-            }
+            };
             let after = self.begun.elapsed();
             // The other lanes have nothing left to look for.
             self.over.store(true, Ordering::Relaxed);
@@ -162,6 +180,45 @@ impl Search {
         outcome
     }
 
+    /// Runs a program, some times over if what is seen turns out to be nobody's doing: what comes after it counts too.
+    async fn confirmed(
+        &self,
+        bench: &mut Bench,
+        program: &Program,
+        twin: Option<usize>,
+    ) -> Result<Option<(Finding, Attempt)>, Error> {
+        for again in 0..DOUBTS {
+            let mut attempt = bench.attempt(program, twin, None).await?;
+            attempt.coverage.programs = u64::from(again == 0);
+            self.note(&attempt.coverage);
+            let Some(finding) = attempt.finding.clone() else { return Ok(None) };
+            if bench.confirms(program, &finding, &attempt.records).await? {
+                return Ok(Some((finding, attempt)));
+            }
+            self.learn_late(&finding, &attempt.records);
+            let by = attempt.records.iter().find(|record| record.key() == (finding.step, finding.call));
+            let by = by.map(|record| record.name.clone()).unwrap_or_default();
+            let doubt = format!("{} by {by}: {}", finding.detector, finding.what);
+            self.found.lock().unwrap_or_else(PoisonError::into_inner).doubtful.insert(doubt);
+            bench.excused.insert((finding.step, finding.detector));
+            if finding.detector == Detector::Twin || self.over.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+        }
+        Ok(None)
+    }
+
+    /// What changed rows at the wrong time, as was found out, was work that went on after its answer.
+    fn learn_late(&self, finding: &Finding, records: &[Record]) {
+        let before = finding.step.saturating_sub(6)..finding.step;
+        let may = |record: &&Record| {
+            !record.reads && Some(record.caller) == finding.from && before.contains(&record.step)
+        };
+        if finding.detector == Detector::Rows {
+            records.iter().filter(may).for_each(|record| self.late.learn(record.operation, true));
+        }
+    }
+
     fn note(&self, coverage: &Coverage) {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         found.coverage.merge(coverage);
@@ -170,48 +227,53 @@ impl Search {
         self.progress.tell(coverage.programs, coverage.requests, exercised, all);
     }
 
-    /// Plants a leak for each detector that is at work, and has to see it.
-    fn check_itself(&self) -> Result<(), Error> {
-        let mut wanted =
-            vec![Detector::Canary, Detector::Twin, Detector::Unresolved, Detector::Log, Detector::Oracle];
-        if self.described.hooks.database.is_some() {
-            wanted.push(Detector::Rows);
-        }
-        if self.described.hooks.suspend.is_some() {
-            wanted.push(Detector::Lifecycle);
-        }
-        for detector in wanted {
-            let mut placed = false;
-            for number in 0..PLACES {
-                if self.over.load(Ordering::Relaxed) {
-                    return Ok(());
-                }
-                match self.planted(detector, number)? {
-                    Planted::Seen => {
-                        placed = true;
-                        self.found.lock().unwrap_or_else(PoisonError::into_inner).proved.insert(detector);
-                    }
-                    Planted::Nowhere => continue,
-                    // What is there already is for the search to find.
-                    Planted::Real => return Ok(()),
-                    Planted::Unseen => {
-                        let message =
-                            format!("the run is void: {detector} did not see a leak that was planted for it");
-                        return Err(Error::new(ErrorKind::Void, message));
-                    }
-                }
-                break;
+    fn bench(&self, log: &Log) -> Bench {
+        Bench::new(self.start.clone(), log.clone(), self.late.clone())
+    }
+
+    /// The detectors that are at work, but for the first; those that can be checked in one program together.
+    fn checked_later(&self) -> [BTreeSet<Detector>; 2] {
+        let hooks = &self.described.hooks;
+        let rows = hooks.database.is_some();
+        let at_work = |detector: &Detector| match detector {
+            Detector::Canary | Detector::Twin => false,
+            Detector::Rows => rows,
+            Detector::Connection => hooks.connection.is_some(),
+            Detector::Cache => hooks.cache.is_some(),
+            Detector::Job => rows && hooks.jobs.is_some(),
+            Detector::Lifecycle => hooks.suspend.is_some(),
+            _ => true,
+        };
+        [Detector::ALL.into_iter().filter(at_work).collect(), [Detector::Twin].into()]
+    }
+
+    /// Plants a leak for each of some detectors, and has to see it.
+    fn check_itself(&self, mut wanted: BTreeSet<Detector>) -> Result<(), Error> {
+        let mut leaky = false;
+        for number in 0..PLACES {
+            if wanted.is_empty() || self.over.load(Ordering::Relaxed) {
+                return Ok(());
             }
-            if !placed && detector == Detector::Canary {
-                let message = "the run is void: no answer to a tenant ever held a text of that tenant's rows, so that none \
-                    of another tenant's could be told";
+            let mut attempt = self.planted(&wanted, number)?;
+            let Some(mut plant) = attempt.plant.take() else { return Ok(()) };
+            // What is there already is for the search to find.
+            leaky |= plant.concludes(attempt.finding).is_some();
+            if let Some(blind) = plant.blind {
+                let message = format!("the run is void: {blind} did not see a leak that was planted for it");
                 return Err(Error::new(ErrorKind::Void, message));
             }
+            wanted.retain(|detector| !plant.proved.contains(detector));
+            self.found.lock().unwrap_or_else(PoisonError::into_inner).proved.extend(plant.proved);
+        }
+        if wanted.contains(&Detector::Canary) && !leaky {
+            let message = "the run is void: no answer to a tenant ever held a text of that tenant's rows, so that none \
+                of another tenant's could be told";
+            return Err(Error::new(ErrorKind::Void, message));
         }
         Ok(())
     }
 
-    fn planted(&self, detector: Detector, number: u64) -> Result<Planted, Error> {
+    fn planted(&self, wanted: &BTreeSet<Detector>, number: u64) -> Result<Attempt, Error> {
         let mut program = generate::program(&self.described, self.seed, number);
         program.threads = false;
         let log = Log::default();
@@ -219,19 +281,12 @@ impl Search {
         log.capture_this_thread();
         let twin = twin_of(&program.world, number);
         let attempt = runtime.block_on(async {
-            let mut bench = Bench::new(self.start.clone(), log.clone());
-            let plant = Plant::new(detector, twin.unwrap_or(0));
-            let twin = twin.filter(|_| detector == Detector::Twin);
-            bench.attempt(&program, twin, Some(plant)).await
+            let plant = Plant::new(wanted, twin.unwrap_or(0));
+            let twin = twin.filter(|_| wanted.contains(&Detector::Twin));
+            self.bench(&log).attempt(&program, twin, Some(plant)).await
         });
         Log::release_this_thread();
-        let attempt = attempt?;
-        Ok(match (attempt.planted, attempt.finding) {
-            (true, Some(finding)) if finding.detector == detector => Planted::Seen,
-            (true, None) => Planted::Unseen,
-            (_, Some(_)) => Planted::Real,
-            (false, None) => Planted::Nowhere,
-        })
+        attempt
     }
 
     /// Runs the program of `seed` until it leaks, and returns the leak.
@@ -243,7 +298,15 @@ impl Search {
             let runtime = runtime(program.threads, &log)?;
             log.capture_this_thread();
             let attempt = runtime.block_on(async {
-                Bench::new(self.start.clone(), log.clone()).attempt(&program, twin, None).await
+                let mut bench = self.bench(&log);
+                let mut attempt = bench.attempt(&program, twin, None).await?;
+                let finding = attempt.finding.take_if(|finding| finding.detector == seed.detector);
+                if let Some(finding) = finding
+                    && bench.confirms(&program, &finding, &attempt.records).await?
+                {
+                    attempt.finding = Some(finding);
+                }
+                Ok::<_, Error>(attempt)
             });
             Log::release_this_thread();
             let attempt = attempt?;
@@ -255,13 +318,6 @@ impl Search {
         }
         Ok(None)
     }
-}
-
-enum Planted {
-    Seen,
-    Unseen,
-    Nowhere,
-    Real,
 }
 
 /// The tenant whose answers are compared in the program of this number.
@@ -280,7 +336,7 @@ fn describe(start: &Start, seed: u64) -> Result<Service, Error> {
     let runtime = runtime(false, &log)?;
     let world = World::new(seed, &[Standing::Active, Standing::Active], false, 2);
     runtime.block_on(async {
-        let mut service = Bench::new(start.clone(), log).service(world).await?;
+        let mut service = Bench::new(start.clone(), log, Late::default()).service(world).await?;
         if let Some(url) = &service.hooks.app_url {
             crate::postgres::require_app_role(url).await?;
         }

@@ -34,6 +34,9 @@ pub struct Verdict {
     pub seed: String,
     /// The detectors that have shown in this run that they see: a leak was planted for each, and it was found.
     pub proved: BTreeSet<Detector>,
+    /// What looked like a leak and turned out to be a matter of time, or of what was the caller's own: not reported, and
+    /// worth a look where it is much.
+    pub doubtful: Vec<String>,
     /// How long the run might have taken.
     pub budget: Duration,
     coverage: Coverage,
@@ -61,6 +64,7 @@ impl Verdict {
             not_attacked: unattacked.map(|(op, _)| op.name()).collect(),
             seed: format!("{seed:x}"),
             proved: BTreeSet::new(),
+            doubtful: Vec::new(),
             budget: Duration::ZERO,
             coverage: coverage.clone(),
             operations: operations.iter().map(Operation::name).collect(),

@@ -45,9 +45,8 @@ async fn start_with(world: World, policy: Policy) -> Result<Service, Error> {
             .await?;
         }
     }
-    db.close().await?;
-    let service = server::prepare(database.owner_url(), policy).await?;
-    Ok(describe(Service::new(service.router))
+    let (router, _) = server::over(db, policy).await?;
+    Ok(describe(Service::new(router))
         .with_tenant_column(database.admin_url(), "tenant_id", |tenant| tenant.id().to_string())
         .with_guard(database))
 }
@@ -87,4 +86,11 @@ fn without_the_filter_the_search_finds_the_leak() -> Result<(), tenancy_testkit:
     assert!(!leak.curl.is_empty() && leak.steps <= 10, "{leak}");
     assert!(check().replay(&leak.seed)?.is_some(), "{leak}");
     Ok(())
+}
+
+/// Who is served what is a file that is reviewed: a change of it is a line of a diff.
+#[test]
+fn the_access_matrix_is_the_one_that_was_reviewed() -> Result<(), tenancy_testkit::Error> {
+    let verdict = Check::new(start).with_programs(6).run()?;
+    verdict.matrix.assert_matches(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/integration/matrix.txt"))
 }

@@ -1,5 +1,7 @@
 //! The quickstart against itself, on every database, and with the wall taken away.
 
+mod isolation;
+
 use quickstart::{probe, server};
 use tenancy_seaorm::{Mutant, Policy};
 use tenancy_testkit::{TestDatabase, doctor::Doctor};

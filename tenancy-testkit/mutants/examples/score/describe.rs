@@ -21,10 +21,9 @@ fn seed(tenant: &TenantHandle) -> TenantSeed {
     if tenant.standing() == Standing::Empty { seed.with_no_rows() } else { seed }
 }
 
-pub(crate) async fn start(variant: Variant, world: World) -> Result<Service, Error> {
-    let options =
-        Options::new(variant).with_pool_size(world.pool_size()).with_tenants(world.tenants().map(seed));
-    let isolation = options.isolation;
+pub(crate) async fn start(variant: Variant, isolation: Isolation, world: World) -> Result<Service, Error> {
+    let options = Options::new(variant).with_isolation(isolation).with_pool_size(world.pool_size());
+    let options = options.with_tenants(world.tenants().map(seed));
     let app = App::start(options).await?;
     for tenant in world.tenants().filter(|tenant| tenant.standing() == Standing::Suspended) {
         app.suspend(&seed(tenant).id).await?;
@@ -35,10 +34,14 @@ pub(crate) async fn start(variant: Variant, world: World) -> Result<Service, Err
 
 fn operations(service: Service, app: &App) -> Result<Service, Error> {
     let app = app.clone();
+    let admin = app.admin_credential();
+    let administrator =
+        headers_of(Credential::new().with_host(&admin.host), &admin).ok_or("no administrator")?;
     let signer = std::sync::Arc::new(std::sync::Mutex::new(BTreeMap::<String, Option<Credential>>::new()));
     let service = service
         .with_openapi(&tenancy_mutants::openapi().to_json()?)?
         .with_operation(Operation::get("/admin/usage").with_access(Access::Admin))
+        .with_admin(administrator)
         .with_operation(Operation::get("/health").with_access(Access::Public))
         .with_operation(Operation::get("/status").with_access(Access::Public))
         // A token is signed once for each tenant: it is good for an hour.
@@ -51,11 +54,15 @@ fn operations(service: Service, app: &App) -> Result<Service, Error> {
 
 fn credential(app: &App, tenant: &TenantSeed) -> Option<Credential> {
     let minted = app.credential(tenant).ok()?;
-    let named = Credential::new().with_host(format!("{}.{BASE_DOMAIN}", tenant.slug));
-    let headers = minted.headers.iter().map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-    headers
-        .collect::<Option<Vec<_>>>()
-        .map(|headers| headers.into_iter().fold(named, |named, (name, value)| named.with_header(name, value)))
+    headers_of(Credential::new().with_host(format!("{}.{BASE_DOMAIN}", tenant.slug)), &minted)
+}
+
+/// `credential` with the headers of `minted`.
+fn headers_of(credential: Credential, minted: &tenancy_mutants::Credential) -> Option<Credential> {
+    let mut headers = minted.headers.iter();
+    headers.try_fold(credential, |named, (name, value)| {
+        Some(named.with_header(name.as_str(), value.to_str().ok()?))
+    })
 }
 
 /// Where the rows are, and how connections and the cache are left.

@@ -1,7 +1,8 @@
-//! How many of the leaky variants the search catches, and whether it is silent on the benign ones.
+//! How many of the leaky variants the search catches, and whether it is silent on the others.
 //!
 //! ```sh
-//! cargo run -p tenancy-mutants --example score -- --budget 30 --write
+//! cargo run -p tenancy-mutants --all-features --example score -- --budget 30 --write
+//! cargo run -p tenancy-mutants --all-features --example score -- --seeds 50 --budget 10 --write Correct B01 B02
 //! ```
 
 mod describe;
@@ -10,15 +11,15 @@ mod table;
 use std::time::Duration;
 
 use clap::Parser;
-use tenancy_mutants::Variant;
+use tenancy_mutants::{Isolation, Variant};
 use tenancy_testkit::ErrorKind;
-use tenancy_testkit::check::Check;
+use tenancy_testkit::check::{Check, Verdict};
 
 use table::{Line, Outcome, Table};
 
 #[derive(Parser)]
 struct Arguments {
-    /// Seconds that the search has for each variant.
+    /// Seconds that the search has for each variant and seed.
     #[arg(long, default_value_t = 30)]
     budget: u64,
     /// The variants, such as `M01 B03`; all of them if there is none.
@@ -26,13 +27,19 @@ struct Arguments {
     /// The seed of the programs, in hexadecimal digits.
     #[arg(long, default_value = "1ea45eed")]
     seed: String,
+    /// How many seeds each variant gets, one after the other; a leak ends them.
+    #[arg(long, default_value_t = 1)]
+    seeds: u64,
     /// How often each catch is replayed.
     #[arg(long, default_value_t = 0)]
     replays: usize,
-    /// Writes the table to `SCORE.md` beside this crate's manifest.
+    /// Builds the variants with a schema for each tenant, also those that have shared tables.
+    #[arg(long)]
+    schemas: bool,
+    /// Writes the lines of these variants into `SCORE.md` beside this crate's manifest.
     #[arg(long)]
     write: bool,
-    /// Prints each leak.
+    /// Prints each leak, and what was doubted.
     #[arg(long)]
     verbose: bool,
 }
@@ -43,52 +50,73 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let chosen = |variant: &&Variant| {
         arguments.variants.is_empty() || arguments.variants.iter().any(|name| name == variant.name())
     };
-    let mut table = Table::new(arguments.budget, seed);
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/SCORE.md");
     for variant in Variant::ALL.iter().filter(chosen) {
         let line = examine(*variant, &arguments, seed);
         println!("{line}");
-        table.add(line);
-    }
-    println!("\n{}", table.summary());
-    if arguments.write {
-        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/SCORE.md"), table.to_string())?;
+        if arguments.write {
+            // After each one: hours of work are not lost with the last line.
+            let mut table = Table::read(&std::fs::read_to_string(path).unwrap_or_default());
+            table.add(&line);
+            std::fs::write(path, table.to_string())?;
+        }
     }
     Ok(())
 }
 
+/// Searches the variant with one seed after the other, until a leak is found.
 fn examine(variant: Variant, arguments: &Arguments, seed: u64) -> Line {
-    let check = || Check::new(move |world| describe::start(variant, world)).with_seed(seed);
-    let verdict = check().with_budget(Duration::from_secs(arguments.budget)).with_partial_coverage().run();
-    let outcome = match verdict {
-        Ok(verdict) => match verdict.leak {
-            None => Outcome::Silent {
-                programs: verdict.programs,
-                requests: verdict.requests,
-                gaps: verdict.not_exercised,
-            },
-            Some(leak) => {
-                if arguments.verbose {
-                    println!("{}: {leak}", variant.name());
-                }
-                let again = |_: &usize| matches!(check().replay(&leak.seed), Ok(Some(_)));
-                let replayed = (0..arguments.replays).filter(again).count();
-                Outcome::Caught {
-                    detector: leak.detector.to_string(),
-                    after: leak.after,
-                    steps: leak.steps,
-                    replayed: (replayed, arguments.replays),
-                    operation: leak.operation,
-                }
+    let (mut programs, mut requests, mut gaps) = (0, 0, Vec::new());
+    let name =
+        if arguments.schemas { format!("{} (schemas)", variant.name()) } else { variant.name().into() };
+    let mut line =
+        Line { name, budget: arguments.budget, seeds: 0, outcome: Outcome::Void { why: String::new() } };
+    for i in 0..arguments.seeds.max(1) {
+        line.seeds += 1;
+        match search(variant, arguments, seed.wrapping_add(i)) {
+            Ok(verdict) => {
+                programs += verdict.programs;
+                requests += verdict.requests;
+                gaps = verdict.not_exercised;
             }
-        },
-        Err(error) if error.kind() == ErrorKind::PowerfulRole => Outcome::Caught {
+            Err(outcome) => {
+                line.outcome = outcome;
+                return line;
+            }
+        }
+    }
+    line.outcome = Outcome::Silent { programs, requests, gaps };
+    line
+}
+
+/// The verdict of a search that was silent.
+fn search(variant: Variant, arguments: &Arguments, seed: u64) -> Result<Verdict, Outcome> {
+    let isolation = if arguments.schemas { Isolation::Schema } else { variant.isolation() };
+    let check = || Check::new(move |world| describe::start(variant, isolation, world)).with_seed(seed);
+    let verdict = check().with_budget(Duration::from_secs(arguments.budget)).with_partial_coverage().run();
+    let verdict = verdict.map_err(|error| match error.kind() {
+        ErrorKind::PowerfulRole => Outcome::Caught {
             detector: "role".into(),
             after: Duration::ZERO,
             steps: 0,
             replayed: (0, 0),
             operation: String::new(),
         },
-        Err(error) => Outcome::Void { why: format!("{error:?}") },
-    };
-    Line { variant, outcome }
+        _ => Outcome::Void { why: format!("{error:?}") },
+    })?;
+    if arguments.verbose {
+        verdict.doubtful.iter().for_each(|doubt| println!("{}, doubted: {doubt}", variant.name()));
+    }
+    let Some(leak) = &verdict.leak else { return Ok(verdict) };
+    if arguments.verbose {
+        println!("{}: {leak}", variant.name());
+    }
+    let again = |_: &usize| matches!(check().replay(&leak.seed), Ok(Some(_)));
+    Err(Outcome::Caught {
+        detector: leak.detector.to_string(),
+        after: leak.after,
+        steps: leak.steps,
+        replayed: ((0..arguments.replays).filter(again).count(), arguments.replays),
+        operation: leak.operation.clone(),
+    })
 }

@@ -151,9 +151,12 @@ impl Operation {
         self.method.is_safe()
     }
 
-    /// The last part of the path that is no parameter: `orders` of `/api/orders/{id}`.
-    pub(crate) fn collection(&self) -> &str {
-        self.path.split('/').rfind(|part| !part.is_empty() && !part.starts_with('{')).unwrap_or("")
+    /// The parts of the path by which its answers may be called: `orders` and `search` of `/orders/search`, `orders` alone
+    /// of `/users/{id}/orders`.
+    pub(crate) fn collections(&self) -> Vec<&str> {
+        let parts = self.path.split('/').filter(|part| !part.is_empty()).rev();
+        let literal = |part: &&str| !part.starts_with('{');
+        parts.skip_while(|part| !literal(part)).take_while(literal).collect()
     }
 }
 
@@ -176,5 +179,24 @@ fn schema_of(example: &Value) -> Value {
         Value::Number(_) => json!({ "type": "integer", "minimum": 1, "maximum": 1000 }),
         Value::Bool(_) => json!({ "type": "boolean" }),
         Value::Null => Value::Bool(true),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_of_every_part_of_the_path_that_may_name_it() {
+        for (path, collections) in [
+            ("/orders", &["orders"][..]),
+            ("/orders/{id}", &["orders"]),
+            ("/customers/by-email", &["by-email", "customers"]),
+            ("/users/{id}/orders", &["orders"]),
+            ("/orders/by-tag/{tag}", &["by-tag", "orders"]),
+            ("/{id}", &[]),
+        ] {
+            assert_eq!(Operation::get(path).collections(), collections, "{path}");
+        }
     }
 }

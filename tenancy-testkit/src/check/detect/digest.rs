@@ -1,6 +1,7 @@
 //! D4: another tenant's rows have changed.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use sqlx::{Connection, PgConnection, Row};
 
@@ -8,6 +9,10 @@ use super::{Detector, Finding};
 use crate::check::describe::World;
 use crate::check::describe::hooks::{Database, Rows};
 use crate::error::Error;
+
+/// How often rows are looked at while something is waited for, and for how long at most.
+const GLANCE: Duration = Duration::from_millis(10);
+const LONGEST: Duration = Duration::from_secs(3);
 
 /// A digest of the rows of each (table, owner).
 type Digests = BTreeMap<(String, String), String>;
@@ -41,9 +46,41 @@ impl Watch {
         Ok(keys.filter(|key| before.get(*key) != self.last.get(*key)).cloned().collect())
     }
 
+    /// Looks again and again until nothing has changed for some time: for `first` if nothing has changed yet, and for
+    /// `quiet` after each change, since work in the background has more than one statement.
+    pub(crate) async fn changes_until_quiet(
+        &mut self,
+        first: Duration,
+        quiet: Duration,
+    ) -> Result<Vec<(String, String)>, Error> {
+        let (begun, mut all) = (Instant::now(), Vec::new());
+        let mut until = begun + first;
+        while Instant::now() < until && begun.elapsed() < LONGEST {
+            tokio::time::sleep(GLANCE).await;
+            let changes = self.changes().await?;
+            if !changes.is_empty() {
+                until = Instant::now() + quiet;
+            }
+            all.extend(changes);
+        }
+        Ok(all)
+    }
+
     /// The tenant whose rows are marked with `owner`.
     pub(crate) fn owner(&self, owner: &str) -> Option<usize> {
         self.owners.get(owner).copied()
+    }
+
+    /// All rows of a table that are marked with `owner`, as one text.
+    pub(crate) async fn text(&mut self, table: &str, owner: &str, rows: &Rows) -> Result<String, Error> {
+        let filter = match rows {
+            Rows::Column(column) => format!("{}::text = $1", quoted(column)),
+            Rows::Schema => "$1 <> ''".to_owned(),
+        };
+        let query = format!("SELECT coalesce(string_agg(t::text, ' '), '') FROM {table} t WHERE {filter}");
+        let text = sqlx::query_scalar(sqlx::AssertSqlSafe(query)).bind(owner);
+        let text = text.fetch_one(&mut self.connection).await;
+        text.map_err(|error| Error::server("the rows cannot be watched", error))
     }
 
     /// Renames a table of `schema`, so that whoever asks for it finds none there.

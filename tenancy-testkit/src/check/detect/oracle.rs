@@ -21,6 +21,11 @@ pub(crate) fn judge(foreign: &Record, unknown: &Record, again: Option<&Record>) 
     })
 }
 
+/// Whether the answers to the same request differ.
+pub(crate) fn differs(a: &Record, b: &Record) -> bool {
+    compare(a, b).is_some()
+}
+
 /// Where two answers differ, and how.
 fn compare(a: &Record, b: &Record) -> Option<(String, String)> {
     let (first, second) = (a.answer.as_ref()?, b.answer.as_ref()?);

@@ -8,7 +8,7 @@ use crate::check::program::signal::{Expect, Fault};
 /// `access` is that of the operation that was called.
 pub(crate) fn judge(record: &Record, access: Access, standings: &Standings) -> Option<Finding> {
     let answer = record.answer.as_ref()?;
-    if !answer.is_success() || access == Access::Public {
+    if !answer.is_success() || access == Access::Public || record.signal.fault == Fault::Admin {
         return None;
     }
     let what = match record.signal.fault {
@@ -22,7 +22,7 @@ pub(crate) fn judge(record: &Record, access: Access, standings: &Standings) -> O
         Fault::Unreadable => "a request whose tenant cannot be read was served",
         Fault::Spoofed => "a request that names its tenant in a forwarded host alone was served",
         Fault::Tampered => "a token with another tenant's claims and no valid signature was accepted",
-        Fault::None | Fault::Part | Fault::Spelling => return None,
+        Fault::None | Fault::Part | Fault::Spelling | Fault::Admin => return None,
     };
     let refusal = record.outgoing.expect == Expect::Refused
         || access == Access::Admin

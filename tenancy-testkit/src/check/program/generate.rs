@@ -6,6 +6,7 @@ use super::value::{Slot, Whose};
 use super::{Action, Call, Program, Step};
 use crate::check::describe::hooks::Rows;
 use crate::check::describe::operation::Access;
+use crate::check::describe::schema::narrow;
 use crate::check::describe::{Operation, Service, Standing, World};
 use crate::oracle::rng::Rng;
 
@@ -29,6 +30,16 @@ pub(crate) fn program(service: &Service, seed: u64, number: u64) -> Program {
     author.ends(&world, number);
     author.broken();
     Program { world, threads: number % 4 == 3, steps: author.steps }
+}
+
+/// The field by which a body may say whose row it is.
+fn tenant_field(body: &serde_json::Value) -> Option<&'static str> {
+    let body = narrow(body);
+    TENANT_FIELDS.into_iter().find(|name| !body["properties"][*name].is_null())
+}
+
+fn declares_tenant(operation: &Operation) -> bool {
+    operation.body.as_ref().and_then(tenant_field).is_some()
 }
 
 fn of(world: &World, want: impl Fn(Standing) -> bool) -> Vec<usize> {
@@ -153,11 +164,37 @@ impl Author<'_> {
             self.push(Action::Call(call));
             self.pair(tenant, at);
         }
+        for at in self.operations(|op| op.access == Access::Tenant && op.reads()) {
+            let tenant = self.tenant();
+            let other = self.other(tenant);
+            // At the same time while nothing is remembered, and then one after the other.
+            let (draw, number) = (self.rng.next(), (self.steps.len() as u16).wrapping_mul(8));
+            let calls = [tenant, other]
+                .map(|caller| self.call_with(&mut Rng::new(draw), caller, at, Whose::Own, false, number));
+            self.push(Action::Together(calls.into_iter().enumerate().collect()));
+            self.by_turns(&[tenant, other], at);
+        }
+        for at in self.operations(|op| op.access == Access::Tenant && op.body.is_some()) {
+            // What another tenant has called something, one's own may be called.
+            let tenant = self.tenant();
+            let whose = Whose::Foreign(self.other(tenant));
+            let call = self.call(tenant, at, whose, true);
+            self.push(Action::Call(call));
+        }
+        for at in self.operations(|op| op.access == Access::Tenant && declares_tenant(op)) {
+            for tenant in self.active.clone() {
+                self.claims(tenant, at);
+            }
+        }
         for at in 0..self.service.operations.len() {
             let tenant = self.tenant();
             let mut call = self.call(tenant, at, Whose::Own, false);
             if self.service.operations[at].access == Access::Admin {
                 self.push(Action::Call(call.clone()));
+                if self.service.admin.is_some() {
+                    call.signal = Signal { fault: Fault::Admin, other: tenant, variety: 0 };
+                    self.push(Action::Call(call.clone()));
+                }
             }
             call.signal = Signal { fault: Fault::Missing, other: tenant, variety: 0 };
             self.push(Action::Call(call));
@@ -265,8 +302,13 @@ impl Author<'_> {
     /// The same request by one tenant and then by others: what a cache remembers of the first must not answer the second.
     fn same_by_turns(&mut self, tenant: usize) {
         let Some(at) = self.read() else { return };
+        let other = self.other(tenant);
+        self.by_turns(&[tenant, other, tenant], at);
+    }
+
+    fn by_turns(&mut self, callers: &[usize], at: usize) {
         let draw = self.rng.next();
-        for caller in [tenant, self.other(tenant), tenant] {
+        for caller in callers.iter().copied() {
             let call = self.call_with(&mut Rng::new(draw), caller, at, Whose::Own, false, 0);
             self.push(Action::Call(call));
         }
@@ -291,7 +333,7 @@ impl Author<'_> {
                 }
             }
         }
-        self.push(Action::Together(calls));
+        self.push(Action::Together(calls.into_iter().enumerate().collect()));
     }
 
     /// A client that goes away, and others that come after it.
@@ -313,11 +355,22 @@ impl Author<'_> {
         if writing.is_empty() {
             return;
         }
-        let at = *self.rng.pick(&writing);
+        let declared = self.operations(|op| op.access == Access::Tenant && declares_tenant(op));
+        let from = if declared.is_empty() || self.rng.chance(40) { writing } else { declared };
+        let at = *self.rng.pick(&from);
+        self.claims(tenant, at);
+    }
+
+    fn claims(&mut self, tenant: usize, at: usize) {
         let mut call = self.call(tenant, at, Whose::Own, false);
+        let declared = self.service.operations[at].body.as_ref().and_then(tenant_field);
         if let Some(Slot::Object(fields)) = &mut call.body {
             let index = self.other(tenant);
-            let name = if self.rng.chance(60) { TENANT_FIELDS[0] } else { *self.rng.pick(&TENANT_FIELDS) };
+            let name = match declared {
+                Some(name) => name,
+                None if self.rng.chance(60) => TENANT_FIELDS[0],
+                None => *self.rng.pick(&TENANT_FIELDS),
+            };
             fields.retain(|(known, _)| known != name);
             fields.push((name.to_owned(), Slot::Tenant { index, form: self.rng.below(4).min(2) as u8 }));
         }
@@ -341,7 +394,11 @@ impl Author<'_> {
             })
             .collect();
         self.spelled(tenant, &spellings);
-        if self.rng.chance(50) {
+        if jobs {
+            // What waits from now on is of this tenant alone: what else changes when it runs is somebody else's.
+            self.push(Action::RunJobs);
+        }
+        if jobs || self.rng.chance(50) {
             for at in self.operations(|op| op.method == http::Method::POST && op.access == Access::Tenant) {
                 let call = self.call(tenant, at, Whose::Own, false);
                 self.push(Action::Call(call));

@@ -31,8 +31,8 @@ pub(crate) struct Call {
 #[derive(Clone, Debug)]
 pub(crate) enum Action {
     Call(Call),
-    /// Several requests that are under way at the same time.
-    Together(Vec<Call>),
+    /// Several requests that are under way at the same time; each keeps its place when others are taken away.
+    Together(Vec<(usize, Call)>),
     /// The same request for what is another tenant's and for what is nobody's.
     Pair {
         foreign: Call,
@@ -83,7 +83,7 @@ impl Action {
     pub(crate) fn calls(&self) -> Vec<&Call> {
         match self {
             Self::Call(call) | Self::Abandon { call, .. } => vec![call],
-            Self::Together(calls) => calls.iter().collect(),
+            Self::Together(calls) => calls.iter().map(|(_, call)| call).collect(),
             Self::Pair { foreign, unknown } => vec![foreign, unknown],
             _ => Vec::new(),
         }
@@ -111,7 +111,7 @@ impl Program {
         let kept = |step: &Step| {
             let action = match &step.action {
                 Action::Together(calls) => {
-                    Action::Together(calls.iter().filter(|call| own(call)).cloned().collect())
+                    Action::Together(calls.iter().filter(|(_, call)| own(call)).cloned().collect())
                 }
                 other => other.clone(),
             };
@@ -127,5 +127,37 @@ impl Program {
         let whole = self.steps.iter().take_while(|step| !matches!(step.action, Action::Break { .. }));
         let steps = whole.filter_map(kept).collect();
         Self { world: self.world.alone(tenant), steps, threads: self.threads }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::value::{Only, Whose};
+    use super::*;
+    use crate::check::describe::Standing;
+
+    /// What is compared with the twin is the answer to the same request.
+    #[test]
+    fn a_request_keeps_its_place_in_the_program_of_its_tenant_alone() {
+        let call = |caller| Call {
+            caller,
+            credential: 0,
+            signal: Signal::PROPER,
+            operation: 0,
+            params: vec![Some(Slot::Seen {
+                kinds: vec!["order".into()],
+                only: Only::Number,
+                whose: Whose::Own,
+                pick: 0,
+                otherwise: 1.into(),
+            })],
+            body: None,
+        };
+        let world = World::new(1, &[Standing::Active; 3], false, 1);
+        let together = Action::Together([2, 0, 1].map(call).into_iter().enumerate().collect());
+        let steps = vec![Step { number: 9, action: together }];
+        let alone = Program { world, threads: false, steps }.alone(0);
+        let Action::Together(calls) = &alone.steps[0].action else { panic!("{alone:?}") };
+        assert_eq!(calls.iter().map(|(at, call)| (*at, call.caller)).collect::<Vec<_>>(), [(1, 0)]);
     }
 }

@@ -12,18 +12,19 @@ use serde_json::Value;
 
 use super::harvest::harvest;
 use super::request::{Outgoing, build};
-use super::signal::{Expect, Signal};
+use super::signal::{Expect, Fault, Signal};
 use super::value::{Seen, Slot};
 use super::{Action, Call, Program, Step};
 use crate::check::coverage::Coverage;
-use crate::check::describe::hooks::Database;
+use crate::check::describe::hooks::{Database, Hook};
 use crate::check::describe::operation::Access;
-use crate::check::describe::{Service, Standing, World};
+use crate::check::describe::{Service, Standing, TenantHandle, World};
 use crate::check::detect::canary::{self, Canaries, Sighting};
 use crate::check::detect::logs::{self, Log};
 use crate::check::detect::{
     Detector, Finding, cache, connection, decode, digest, lifecycle, oracle, unresolved,
 };
+use crate::check::late::Late;
 use crate::check::selfcheck::Plant;
 use crate::error::Error;
 
@@ -33,7 +34,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What work in the background gets to be done before rows are looked at: always, and where a change has to be put down
 /// to the right request.
 const BRIEF: Duration = Duration::from_millis(2);
-const PATIENT: Duration = Duration::from_millis(80);
+const PATIENT: Duration = Duration::from_millis(100);
+/// The same where nothing has changed yet.
+const MOST_PATIENT: Duration = Duration::from_millis(400);
+/// After this whatever earlier requests have left running is over.
+const SETTLED: Duration = Duration::from_millis(2_000);
 
 /// What came back.
 #[derive(Clone, Debug)]
@@ -142,9 +147,16 @@ pub(crate) struct Run<'a> {
     logged: usize,
     /// Who may have left a job behind since the jobs last ran.
     busy: BTreeSet<usize>,
-    /// From which step on work in the background is waited for.
+    /// From which step on work in the background is waited for, after what was under way before is over.
     pub(crate) patient_from: Option<u16>,
-    /// A leak of the kit's own.
+    settled: bool,
+    /// The operations that are waited for in any case.
+    pub(crate) late: Late,
+    /// Whether what is asked for now is compared with what is nobody's.
+    in_pair: bool,
+    /// Findings, by step, that turned out to be nobody's doing.
+    pub(crate) excused: BTreeSet<(u16, Detector)>,
+    /// Leaks of the kit's own.
     pub(crate) plant: Option<Plant>,
     pub(crate) records: Vec<Record>,
     pub(crate) coverage: Coverage,
@@ -184,6 +196,10 @@ impl<'a> Run<'a> {
             logged: 0,
             busy: BTreeSet::new(),
             patient_from: None,
+            settled: false,
+            late: Late::default(),
+            in_pair: false,
+            excused: BTreeSet::new(),
             plant: None,
             records: Vec::new(),
             coverage: Coverage::new(service.operations.len()),
@@ -210,16 +226,31 @@ impl<'a> Run<'a> {
     pub(crate) async fn program(&mut self, program: &Program) -> Result<Option<Finding>, Error> {
         self.log.take();
         for step in &program.steps {
+            if self.patient_from.is_some_and(|from| step.number >= from) && !self.settled {
+                self.settled = true;
+                tokio::time::sleep(SETTLED).await;
+                self.look_away().await?;
+            }
             let first = self.records.len();
             let found = self.step(step).await?;
             if !self.judging {
                 continue;
             }
-            if let Some(finding) = found {
-                return Ok(Some(finding));
-            }
-            if let Some(finding) = self.judge(step, first).await? {
-                return Ok(Some(finding));
+            let found = match found {
+                Some(found) => Some(found),
+                None => self.judge(step, first).await?,
+            };
+            match (&mut self.plant, found) {
+                (Some(plant), found) if plant.is_outstanding() => match plant.ends(found) {
+                    // The rest of the step was not looked at.
+                    None => self.look_away().await?,
+                    found => return Ok(found),
+                },
+                (_, None) => {}
+                (_, Some(found)) if self.excused.contains(&(found.step, found.detector)) => {
+                    self.look_away().await?;
+                }
+                (_, found) => return Ok(found),
             }
         }
         Ok(None)
@@ -228,10 +259,11 @@ impl<'a> Run<'a> {
     async fn step(&mut self, step: &Step) -> Result<Option<Finding>, Error> {
         match &step.action {
             Action::Call(call) => {
-                self.send(step.number, 0, &[call]).await;
+                self.send(step.number, &[(0, call)]).await;
             }
             Action::Together(calls) => {
-                self.send(step.number, 0, &calls.iter().collect::<Vec<_>>()).await;
+                let calls: Vec<_> = calls.iter().map(|(at, call)| (*at, call)).collect();
+                self.send(step.number, &calls).await;
             }
             Action::Pair { foreign, unknown } => return Ok(self.pair(step.number, foreign, unknown).await),
             Action::Abandon { call, polls } => self.abandon(step.number, call, *polls).await,
@@ -279,12 +311,9 @@ impl<'a> Run<'a> {
     }
 
     /// Sends requests that are under way at the same time.
-    async fn send(&mut self, step: u16, first: usize, calls: &[&Call]) {
-        let built: Vec<(usize, &Call, Outgoing)> = calls
-            .iter()
-            .enumerate()
-            .filter_map(|(i, call)| Some((first + i, *call, self.build(step, first + i, call)?)))
-            .collect();
+    async fn send(&mut self, step: u16, calls: &[(usize, &Call)]) {
+        let built: Vec<(usize, &Call, Outgoing)> =
+            calls.iter().filter_map(|(at, call)| Some((*at, *call, self.build(step, *at, call)?))).collect();
         let asked = built.into_iter().map(|(i, call, mut outgoing)| {
             if step.is_multiple_of(5) {
                 outgoing
@@ -318,7 +347,8 @@ impl<'a> Run<'a> {
             answer,
         };
         if let Some(plant) = &mut self.plant {
-            plant.answer(&mut record, &self.canaries, self.world, &self.records);
+            let said = &self.said[call.caller];
+            plant.answer(&mut record, &self.canaries, self.world, &self.records, said, self.in_pair);
         }
         let access = operation.access;
         self.coverage.count(&record, access, self.standings.active(call.caller));
@@ -326,25 +356,34 @@ impl<'a> Run<'a> {
             && call.signal.is_proper()
             && let Some(json) = &answer.json
         {
-            harvest(json, operation.collection(), &mut self.seen[call.caller]);
+            for collection in operation.collections() {
+                harvest(json, collection, &mut self.seen[call.caller]);
+            }
         }
         self.records.push(record);
     }
 
     async fn pair(&mut self, step: u16, foreign: &Call, unknown: &Call) -> Option<Finding> {
-        self.send(step, 0, &[foreign]).await;
+        self.in_pair = self.standings.active(foreign.caller);
+        self.send(step, &[(0, foreign)]).await;
+        self.in_pair = false;
         let first = self.records.len();
-        self.send(step, 1, &[unknown]).await;
+        self.send(step, &[(1, unknown)]).await;
         let (a, b) = (self.records.get(first - 1)?.clone(), self.records.get(first)?.clone());
         if !self.judging || a.step != step || !self.standings.active(foreign.caller) {
             return None;
         }
         self.coverage.observe(Detector::Oracle, 1);
         oracle::judge(&a, &b, None)?;
+        // What shows a text of the caller's own is its own, although no answer has told so before.
+        let shown = a.answer.as_ref().filter(|answer| answer.is_success()).map(|answer| &answer.body);
+        if shown.is_some_and(|body| self.canaries.find(body).iter().any(|seen| seen.owner == a.caller)) {
+            return None;
+        }
         let mut other = unknown.clone();
         other.params = other.params.iter().map(|slot| slot.as_ref().map(Slot::shifted)).collect();
         other.body = other.body.as_ref().map(Slot::shifted);
-        self.send(step, 2, &[&other]).await;
+        self.send(step, &[(2, &other)]).await;
         let again = self.records.pop()?;
         oracle::judge(&a, &b, Some(&again))
     }
@@ -389,22 +428,46 @@ impl<'a> Run<'a> {
                 return Ok(found);
             }
         }
+        // What an administrator does, everybody's rows and logs may show.
+        if self.records[first..].iter().any(|record| record.signal.fault == Fault::Admin) {
+            self.look_away().await?;
+            return Ok(None);
+        }
         if let Some(finding) = self.judge_log(step).await? {
             return Ok(Some(finding));
         }
         self.judge_state(step, first).await
     }
 
-    async fn judge_log(&mut self, step: &Step) -> Result<Option<Finding>, Error> {
-        if let Some(plant) = &mut self.plant {
-            plant.log(step, &self.log, self.world);
+    /// Takes what there is now for how things are.
+    async fn look_away(&mut self) -> Result<(), Error> {
+        self.new_log_lines().await?;
+        if let Some(rows) = &mut self.rows {
+            rows.changes().await?;
         }
+        if let Some(entries) = &self.service.hooks.cache {
+            for tenant in self.world.tenants() {
+                self.cached[tenant.index()] = listed(entries, tenant).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn new_log_lines(&mut self) -> Result<String, Error> {
         let mut text = self.log.take();
         if let Some(logs) = &self.service.hooks.logs {
             let all = logs(()).await.map_err(|error| Error::start("the log could not be read", error))?;
             text.push_str(all.get(self.logged..).unwrap_or_default());
             self.logged = all.len();
         }
+        Ok(text)
+    }
+
+    async fn judge_log(&mut self, step: &Step) -> Result<Option<Finding>, Error> {
+        if let Some(plant) = &mut self.plant {
+            plant.log(step, &self.log, self.world);
+        }
+        let text = self.new_log_lines().await?;
         let callers: BTreeSet<usize> = step.action.calls().iter().map(|call| call.caller).collect();
         let Some(caller) = callers.first().copied().filter(|_| callers.len() == 1) else { return Ok(None) };
         self.coverage.observe(Detector::Log, 1);
@@ -420,17 +483,14 @@ impl<'a> Run<'a> {
             self.busy.extend(&writers);
         }
         let left = wrote || jobs || matches!(step.action, Action::Abandon { .. });
-        if left && let Some(found) = self.judge_rows(step, &writers, jobs).await? {
+        if left && let Some(found) = self.judge_rows(step, first, &writers, jobs).await? {
             return Ok(Some(found));
         }
         if let Some(found) = self.judge_cache(step, &writers).await? {
             return Ok(Some(found));
         }
         let odd = !matches!(step.action, Action::Call(_)) || step.number.is_multiple_of(8);
-        if odd
-            && let (Some(before), Some(now)) = (&self.connection, self.connection_state().await?)
-            && let Some(found) = connection::judge(before, &now, writers.first().copied(), step.number)
-        {
+        if odd && let Some(found) = self.judge_connection(step, &writers).await? {
             return Ok(Some(found));
         }
         if step.number.is_multiple_of(8) {
@@ -444,17 +504,48 @@ impl<'a> Run<'a> {
         Ok(None)
     }
 
+    async fn judge_connection(&mut self, step: &Step, writers: &[usize]) -> Result<Option<Finding>, Error> {
+        let Some(before) = self.connection.clone() else { return Ok(None) };
+        self.coverage.observe(Detector::Connection, 1);
+        let mut found = None;
+        for wait in [Duration::ZERO, PATIENT] {
+            // One that is just being reset is not left like that.
+            tokio::time::sleep(wait).await;
+            let mut now = self.connection_state().await?.unwrap_or_default();
+            if let Some(plant) = &mut self.plant {
+                plant.connection(&mut now);
+            }
+            found = connection::judge(&before, &now, writers.first().copied(), step.number);
+            if found.is_none() {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether the requests of a step may go on after their answers, and which operation that is to be learned of.
+    fn lateness(&self, step: &Step, first: usize) -> (bool, Option<usize>) {
+        let served =
+            |record: &&Record| !record.reads && record.answer.as_ref().is_none_or(Answer::is_success);
+        let writes = || self.records[first..].iter().filter(served);
+        let unknown = writes().find(|record| self.late.of(record.operation).is_none());
+        let known = |record: &Record| record.answer.is_none() || self.late.of(record.operation) == Some(true);
+        let patient = self.patient_from.is_some_and(|from| step.number >= from);
+        let late = patient || unknown.is_some() || writes().any(known);
+        (late, unknown.filter(|record| record.answer.is_some()).map(|record| record.operation))
+    }
+
     async fn judge_rows(
         &mut self,
         step: &Step,
+        first: usize,
         writers: &[usize],
         jobs: bool,
     ) -> Result<Option<Finding>, Error> {
+        let (late, unknown) = self.lateness(step, first);
         let Some(rows) = &mut self.rows else { return Ok(None) };
         self.coverage.observe(if jobs { Detector::Job } else { Detector::Rows }, 1);
-        // What a request leaves running in the background belongs to it.
-        let patient = self.patient_from.is_some_and(|from| step.number >= from);
-        tokio::time::sleep(if patient { PATIENT } else { BRIEF }).await;
+        tokio::time::sleep(BRIEF).await;
         if let (Some(plant), Some(Database { rows: kind, .. })) =
             (&mut self.plant, &self.service.hooks.database)
             && let Some(spared) = writers.first()
@@ -463,12 +554,61 @@ impl<'a> Run<'a> {
             let done = rows.plant(*spared, kind).await?;
             plant.took_a_row(done);
         }
-        let changes = rows.changes().await?;
-        let (writers, detector) = match jobs {
-            true => (std::mem::take(&mut self.busy).into_iter().collect(), Detector::Job),
-            false => (writers.to_vec(), Detector::Rows),
+        let mut changes = rows.changes().await?;
+        if late {
+            // What a request leaves running in the background belongs to it.
+            let patient = self.patient_from.is_some_and(|from| step.number >= from);
+            let quiet = if patient { MOST_PATIENT } else { PATIENT };
+            let first = if changes.is_empty() { MOST_PATIENT } else { quiet };
+            let later = rows.changes_until_quiet(first, quiet).await?;
+            if let Some(operation) = unknown {
+                self.late.learn(operation, !later.is_empty());
+            }
+            changes.extend(later);
+        }
+        if !jobs {
+            return Ok(digest::judge(&changes, rows, writers, step.number, Detector::Rows));
+        }
+        let busy: Vec<usize> = std::mem::take(&mut self.busy).into_iter().collect();
+        let strange = digest::judge(&changes, rows, &busy, step.number, Detector::Job);
+        match strange {
+            None => self.judge_jobs(step, &changes).await,
+            found => Ok(found),
+        }
+    }
+
+    /// What a job writes down is its own tenant's: no row that has changed may hold another tenant's text.
+    async fn judge_jobs(
+        &mut self,
+        step: &Step,
+        changes: &[(String, String)],
+    ) -> Result<Option<Finding>, Error> {
+        let (Some(rows), Some(database)) = (&mut self.rows, &self.service.hooks.database) else {
+            return Ok(None);
         };
-        Ok(digest::judge(&changes, rows, &writers, step.number, detector))
+        for (table, name) in changes {
+            let Some(owner) = rows.owner(name) else { continue };
+            let mut text = rows.text(table, name, &database.rows).await?;
+            if let Some(plant) = &mut self.plant {
+                plant.job(&mut text, owner, self.world);
+            }
+            let foreign = |sighting: &Sighting| {
+                sighting.owner != owner && !canary::heard_before(sighting, &self.said[owner])
+            };
+            if let Some(sighting) = self.canaries.find(text.as_bytes()).into_iter().find(foreign) {
+                let what = format!("a job has written \"{}\" into {table} of another tenant", sighting.text);
+                let (from, to) = (Some(sighting.owner), Some(owner));
+                return Ok(Some(Finding {
+                    detector: Detector::Job,
+                    what,
+                    from,
+                    to,
+                    step: step.number,
+                    call: 0,
+                }));
+            }
+        }
+        Ok(None)
     }
 
     async fn judge_cache(&mut self, step: &Step, writers: &[usize]) -> Result<Option<Finding>, Error> {
@@ -476,10 +616,13 @@ impl<'a> Run<'a> {
         self.coverage.observe(Detector::Cache, 1);
         let mut found = None;
         for tenant in self.world.tenants() {
-            let now = entries(tenant.clone()).await;
-            let now = now.map_err(|error| Error::start("the cache could not be listed", error))?;
+            let now = listed(entries, tenant).await?;
             let before = std::mem::replace(&mut self.cached[tenant.index()], now);
-            let now = &self.cached[tenant.index()];
+            let now = &mut self.cached[tenant.index()];
+            let idle = !writers.contains(&tenant.index()) && !step.action.calls().is_empty();
+            if let Some(plant) = self.plant.as_mut().filter(|_| idle) {
+                plant.cache(now);
+            }
             if !step.action.calls().is_empty() {
                 found = found.or_else(|| cache::judge(tenant.index(), &before, now, writers, step.number));
             }
@@ -494,6 +637,14 @@ impl<'a> Run<'a> {
         };
         self.records[first..].iter().filter(served).map(|record| record.caller).collect()
     }
+}
+
+async fn listed(
+    entries: &Hook<TenantHandle, Vec<String>>,
+    tenant: &TenantHandle,
+) -> Result<Vec<String>, Error> {
+    let now = entries(tenant.clone()).await;
+    now.map_err(|error| Error::start("the cache could not be listed", error))
 }
 
 /// An operator's step.

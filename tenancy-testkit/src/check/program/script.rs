@@ -71,6 +71,7 @@ fn name(fault: Fault) -> &'static str {
         Fault::Unreadable => "an unreadable header",
         Fault::Spoofed => "another tenant's forwarded host",
         Fault::Tampered => "a tampered token",
+        Fault::Admin => "as an administrator",
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::harvest::{is_id, named, singular};
-use super::value::{Shape, Slot, Whose};
+use super::value::{Only, Shape, Slot, Whose};
 use crate::check::describe::operation::{Operation, Param, Place};
 use crate::check::describe::schema::{is_free_text, kind, narrow, sample};
 use crate::check::describe::world::MARK;
@@ -35,9 +35,10 @@ impl Draw<'_> {
             return None;
         }
         let around = match param.place {
-            Place::Path => before(&operation.path, &param.name),
-            _ => operation.collection(),
+            Place::Path => vec![before(&operation.path, &param.name)],
+            _ => operation.collections(),
         };
+        let around = around.as_slice();
         let schema = narrow(&param.schema);
         let free = kind(&schema).is_empty()
             || kind(&schema) == "integer"
@@ -51,10 +52,10 @@ impl Draw<'_> {
 
     /// A body's slot.
     pub(super) fn body(&mut self, operation: &Operation, schema: &Value) -> Slot {
-        self.value("", schema, operation.collection(), false)
+        self.value("", schema, &operation.collections(), false)
     }
 
-    fn value(&mut self, name: &str, schema: &Value, around: &str, search: bool) -> Slot {
+    fn value(&mut self, name: &str, schema: &Value, around: &[&str], search: bool) -> Slot {
         let schema = narrow(schema);
         match kind(&schema) {
             "object" => self.object(&schema, around),
@@ -72,7 +73,7 @@ impl Draw<'_> {
     }
 
     /// One of a list: beside the id of another tenant stands one of the caller's.
-    fn item(&mut self, name: &str, schema: &Value, around: &str, at: usize) -> Slot {
+    fn item(&mut self, name: &str, schema: &Value, around: &[&str], at: usize) -> Slot {
         let whose = self.whose;
         if at > 0 && self.rng.chance(50) {
             self.whose = Whose::Own;
@@ -83,7 +84,7 @@ impl Draw<'_> {
         slot
     }
 
-    fn object(&mut self, schema: &Value, around: &str) -> Slot {
+    fn object(&mut self, schema: &Value, around: &[&str]) -> Slot {
         let required: Vec<&str> =
             schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         let mut fields = Vec::new();
@@ -95,14 +96,19 @@ impl Draw<'_> {
         Slot::Object(fields)
     }
 
-    fn id(&mut self, name: &str, around: &str, schema: &Value) -> Slot {
-        if let Some(example) = self.example(schema, 35) {
+    fn id(&mut self, name: &str, around: &[&str], schema: &Value) -> Slot {
+        // A number stands for one row in a world and for another's in the next; a text is what tenants may have in common.
+        if let Some(example @ Slot::Literal(Value::String(_))) = self.example(schema, 35) {
             return example;
         }
-        let kind = named(name).unwrap_or_else(|| singular(around));
+        let kinds = match named(name) {
+            Some(kind) => vec![kind],
+            None => around.iter().map(|part| singular(part)).collect(),
+        };
+        let only = Only::of(kind(&narrow(schema)));
         let sampled = sample(schema, self.rng);
         let otherwise = if sampled.is_null() { json!(1) } else { sampled };
-        Slot::Seen { kind, whose: self.whose, pick: self.pick, otherwise }
+        Slot::Seen { kinds, only, whose: self.whose, pick: self.pick, otherwise }
     }
 
     /// The example that the schema gives, in so many of a hundred cases: it is the same for all tenants.
@@ -113,8 +119,10 @@ impl Draw<'_> {
         plain.then(|| Slot::Literal(example.clone()))
     }
 
-    fn text(&mut self, name: &str, around: &str, schema: &Value, search: bool) -> Slot {
-        let kind = named(name).unwrap_or_else(|| singular(around));
+    fn text(&mut self, name: &str, around: &[&str], schema: &Value, search: bool) -> Slot {
+        let kinds =
+            vec![named(name).unwrap_or_else(|| around.first().map_or(String::new(), |part| singular(part)))];
+        let only = Only::Text;
         self.number += 1;
         if let Some(example) = self.example(schema, 25) {
             return example;
@@ -125,7 +133,10 @@ impl Draw<'_> {
         if search {
             // What all canaries begin with finds everything; one's own and others' texts find what holds them.
             let pick = self.pick;
-            let seen = |whose| Slot::Seen { kind: kind.clone(), whose, pick, otherwise: json!(MARK) };
+            let seen = |whose| {
+                let (kinds, otherwise) = (kinds.clone(), json!(MARK));
+                Slot::Seen { kinds, only, whose, pick, otherwise }
+            };
             return match self.rng.below(5) {
                 0 => seen(Whose::Own),
                 1 => seen(self.whose),
@@ -141,7 +152,7 @@ impl Draw<'_> {
         }
         if self.texts && self.whose != Whose::Own {
             let otherwise = json!(format!("{MARK}{}", self.number));
-            return Slot::Seen { kind, whose: self.whose, pick: self.pick, otherwise };
+            return Slot::Seen { kinds, only, whose: self.whose, pick: self.pick, otherwise };
         }
         own
     }

@@ -26,6 +26,26 @@ pub(crate) enum Shape {
     Email,
 }
 
+/// Of which type a value has to be: a field `customer` holds an id in one answer and a name in another.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Only {
+    Number,
+    Text,
+    /// Numbers if there are any, or else UUIDs if there are any, or else anything.
+    Best,
+}
+
+impl Only {
+    /// What a schema of this kind allows.
+    pub(crate) fn of(kind: &str) -> Self {
+        match kind {
+            "integer" | "number" => Self::Number,
+            "string" => Self::Text,
+            _ => Self::Best,
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) enum Slot {
     Literal(Value),
@@ -35,8 +55,11 @@ pub(crate) enum Slot {
         shape: Shape,
     },
     /// A value that the service has answered under a name, to the caller or to another.
+    ///
+    /// The name is the first of `kinds` under which anybody has seen something of the type.
     Seen {
-        kind: String,
+        kinds: Vec<String>,
+        only: Only,
         whose: Whose,
         pick: u32,
         otherwise: Value,
@@ -106,7 +129,10 @@ impl Slot {
                     Shape::Email => format!("{text}@mail.test"),
                 })
             }
-            Self::Seen { kind, whose, pick, otherwise } => seen(known, kind, *whose, *pick, otherwise, used),
+            Self::Seen { kinds, only, whose, pick, otherwise } => {
+                let kind = known.kind(kinds, *only);
+                seen(known, kind, *whose, *pick, otherwise, used)
+            }
             Self::List(items) => items.iter().map(|item| item.resolve(known, used)).collect(),
             Self::Object(fields) => {
                 let fields = fields.iter().map(|(name, slot)| (name.clone(), slot.resolve(known, used)));
@@ -129,9 +155,9 @@ impl Slot {
     /// The same, but for another value of nobody's.
     pub(crate) fn shifted(&self) -> Self {
         match self {
-            Self::Seen { kind, whose: Whose::Unknown, pick, otherwise } => {
-                let (kind, otherwise) = (kind.clone(), otherwise.clone());
-                Self::Seen { kind, whose: Whose::Unknown, pick: pick + 17, otherwise }
+            Self::Seen { kinds, only, whose: Whose::Unknown, pick, otherwise } => {
+                let (kinds, otherwise) = (kinds.clone(), otherwise.clone());
+                Self::Seen { kinds, only: *only, whose: Whose::Unknown, pick: pick + 17, otherwise }
             }
             Self::List(items) => Self::List(items.iter().map(Self::shifted).collect()),
             Self::Object(fields) => {
@@ -152,15 +178,56 @@ impl Slot {
     }
 }
 
-fn seen(known: &Known<'_>, kind: &str, whose: Whose, pick: u32, otherwise: &Value, used: &mut Used) -> Value {
-    let own = known.seen[known.caller].of(kind);
+/// A name, and the type of value that is meant.
+#[derive(Clone, Copy)]
+struct Kind<'a> {
+    name: &'a str,
+    fits: fn(&Value) -> bool,
+}
+
+impl Known<'_> {
+    fn kind<'k>(&self, kinds: &'k [String], only: Only) -> Kind<'k> {
+        let fits: &[fn(&Value) -> bool] = match only {
+            Only::Number => &[Value::is_number],
+            Only::Text => &[Value::is_string],
+            Only::Best => &[Value::is_number, is_uuid, |_| true],
+        };
+        let all = kinds.iter().flat_map(|name| fits.iter().map(|fits| Kind { name, fits: *fits }));
+        let there = |kind: &Kind<'_>| self.seen.iter().any(|seen| seen.of(kind.name).iter().any(kind.fits));
+        let first = kinds.first().map_or("", String::as_str);
+        all.into_iter().find(there).unwrap_or(Kind { name: first, fits: fits[0] })
+    }
+
+    fn values(&self, tenant: usize, kind: Kind<'_>) -> Vec<&Value> {
+        self.seen[tenant].of(kind.name).iter().filter(|value| (kind.fits)(value)).collect()
+    }
+}
+
+fn is_uuid(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| text.len() == 36 && text.matches('-').count() == 4)
+}
+
+fn seen(
+    known: &Known<'_>,
+    kind: Kind<'_>,
+    whose: Whose,
+    pick: u32,
+    otherwise: &Value,
+    used: &mut Used,
+) -> Value {
+    let own = known.values(known.caller, kind);
     if whose == Whose::Own {
         used.missing |= own.is_empty();
-        return own.get(pick as usize % own.len().max(1)).unwrap_or(otherwise).clone();
+        return match own.get(pick as usize % own.len().max(1)) {
+            Some(value) => (*value).clone(),
+            // A small number is somebody's, where numbers are not each tenant's own, and nobody's where the tenant is alone.
+            None if otherwise.is_number() || is_uuid(otherwise) => unknown(otherwise, pick),
+            None => otherwise.clone(),
+        };
     }
     let value = match known.recorded {
         Some(recorded) => match recorded.get(used.others.len()) {
-            Some(value) if !own.contains(value) => value.clone(),
+            Some(value) if !own.contains(&value) => value.clone(),
             value => unknown(value.unwrap_or(otherwise), pick),
         },
         None => foreign(known, kind, whose, pick, otherwise, used),
@@ -172,19 +239,19 @@ fn seen(known: &Known<'_>, kind: &str, whose: Whose, pick: u32, otherwise: &Valu
 /// Another tenant's value that the caller has not got: overlapping ids say nothing about who is asked for.
 fn foreign(
     known: &Known<'_>,
-    kind: &str,
+    kind: Kind<'_>,
     whose: Whose,
     pick: u32,
     otherwise: &Value,
     used: &mut Used,
 ) -> Value {
-    let own = known.seen[known.caller].of(kind);
+    let own = known.values(known.caller, kind);
     let Whose::Foreign(index) = whose else {
         return unknown(example(known, kind).unwrap_or(otherwise), pick);
     };
-    let theirs = known.seen[index].of(kind);
-    let strangers: Vec<&Value> = theirs.iter().filter(|value| !own.contains(value)).collect();
+    let theirs = known.values(index, kind);
     used.missing |= theirs.is_empty();
+    let strangers: Vec<&Value> = theirs.into_iter().filter(|value| !own.contains(value)).collect();
     match strangers.as_slice() {
         [] => unknown(example(known, kind).unwrap_or(otherwise), pick),
         strangers => {
@@ -195,14 +262,14 @@ fn foreign(
 }
 
 /// Any value of that name, for its type.
-fn example<'a>(known: &Known<'a>, kind: &str) -> Option<&'a Value> {
-    known.seen.iter().find_map(|seen| seen.of(kind).first())
+fn example<'a>(known: &Known<'a>, kind: Kind<'_>) -> Option<&'a Value> {
+    known.seen.iter().find_map(|seen| seen.of(kind.name).iter().find(|value| (kind.fits)(value)))
 }
 
 /// A value of the type of `like` that nobody has.
 pub(crate) fn unknown(like: &Value, pick: u32) -> Value {
     match like {
-        Value::String(text) if text.len() == 36 && text.matches('-').count() == 4 => {
+        Value::String(text) if is_uuid(like) => {
             // The version and the variant of the one that was seen: a parser may insist.
             let (version, variant) = (&text[14..15], &text[19..20]);
             json!(format!("{}-4bad-{version}bad-{variant}bad-{pick:012x}", &text[..8]))
@@ -232,7 +299,14 @@ mod tests {
         for id in [1, 2, 3] {
             seen[1].add("order", &json!(id));
         }
-        let slot = |whose| Slot::Seen { kind: "order".into(), whose, pick: 0, otherwise: json!(1) };
+        // What goes by the name of the thing is not always its id.
+        seen[1].add("order", &json!("the third one"));
+        let kinds = vec!["status".to_owned(), "order".to_owned()];
+        seen[1].add("status", &json!("open"));
+        let slot = |whose| {
+            let (kinds, only, otherwise) = (kinds.clone(), Only::Number, json!(1));
+            Slot::Seen { kinds, only, whose, pick: 0, otherwise }
+        };
         // The one who has all of the other's ids asks for one that nobody has.
         for (caller, other, foreign, found) in [(0, 1, json!(3), true), (1, 0, json!(1_999_000_000), false)] {
             let known = Known { world: &world, caller, seen: &seen, column: None, recorded: None };
@@ -249,6 +323,15 @@ mod tests {
         let other = unknown(&id, 9);
         assert_ne!(id, other);
         assert_eq!(other.as_str().map(|text| (text.len(), text.as_bytes()[14])), Some((36, b'7')));
+        let world = World::new(3, &[Standing::Active], false, 1);
+        let known =
+            Known { world: &world, caller: 0, seen: &[Seen::default()], column: None, recorded: None };
+        let slot = |otherwise| {
+            let (kinds, only, whose) = (vec!["order".to_owned()], Only::Best, Whose::Own);
+            Slot::Seen { kinds, only, whose, pick: 0, otherwise }.resolve(&known, &mut Used::default())
+        };
+        assert!(slot(json!(1)).as_u64() > Some(1_000_000), "a row of whoever came first");
+        assert_eq!(slot(json!("zq")), "zq");
         assert_eq!(unknown(&json!("17"), 0).as_str().map(str::len), Some(10));
         assert!(unknown(&json!("a@b.test"), 0).as_str().is_some_and(|text| text.contains('@')));
     }

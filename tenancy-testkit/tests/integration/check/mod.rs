@@ -154,6 +154,20 @@ fn what_makes_no_sense_is_refused() {
     assert_eq!(error.kind(), ErrorKind::Configuration);
 }
 
+/// A server that already runs is searched by its URL; what leaks there leaks over the wire.
+#[test]
+fn a_server_that_runs_is_searched_by_its_url() {
+    for (bug, detector) in [(Bug::None, None), (Bug::List, Some(Detector::Canary))] {
+        let check = Check::new(move |world| shop::serve(bug, world)).with_budget(LONG).with_programs(4);
+        let verdict = check.run().unwrap_or_else(|error| panic!("{bug:?}: {error:?}"));
+        assert_eq!(verdict.leak.as_ref().map(|leak| leak.detector), detector, "{:?}", verdict.leak);
+        assert!(verdict.requests > 50 || detector.is_some(), "{verdict:?}");
+    }
+    for wrong in ["", "https://127.0.0.1:1", "127.0.0.1:1", "http://"] {
+        assert_eq!(Service::at(wrong).expect_err("no URL").kind(), ErrorKind::Configuration, "{wrong}");
+    }
+}
+
 /// What the guide shows is what an example runs, word for word.
 #[test]
 fn the_guide_of_ten_minutes_shows_the_code_that_is_tested() {
@@ -161,7 +175,7 @@ fn the_guide_of_ten_minutes_shows_the_code_that_is_tested() {
     let example = include_str!("../../../../examples/quickstart/tests/integration/isolation.rs");
     let blocks: Vec<&str> =
         guide.split("```rust,ignore\n").skip(1).filter_map(|rest| rest.split("\n```").next()).collect();
-    assert_eq!(blocks.len(), 4);
+    assert_eq!(blocks.len(), 5);
     for block in blocks {
         assert!(example.contains(block), "the example does not hold:\n{block}");
     }

@@ -191,6 +191,23 @@ async fn newest(State(shop): State<Shop>, headers: HeaderMap) -> Result<Response
 
 /// Starts the shop with the tenants of `world`, and describes it.
 pub(super) async fn start(bug: Bug, world: World) -> Result<Service, std::io::Error> {
+    let (router, shop) = open(bug, &world);
+    Ok(describe(Service::new(router), shop))
+}
+
+/// The same behind a port of its own.
+pub(super) async fn serve(
+    bug: Bug,
+    world: World,
+) -> Result<Service, Box<dyn std::error::Error + Send + Sync>> {
+    let (router, shop) = open(bug, &world);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    tokio::spawn(axum::serve(listener, router).into_future());
+    Ok(describe(Service::at(&url)?, shop))
+}
+
+fn open(bug: Bug, world: &World) -> (Router, Shop) {
     let tables = Tables {
         tenants: world.tenants().map(|tenant| (tenant.slug().to_owned(), tenant.standing())).collect(),
         ..Tables::default()
@@ -202,12 +219,12 @@ pub(super) async fn start(bug: Bug, world: World) -> Result<Service, std::io::Er
         .route("/newest", get(newest))
         .route("/health", get(|| async { "ok" }))
         .with_state(shop.clone());
-    Ok(describe(router, shop))
+    (router, shop)
 }
 
-fn describe(router: Router, shop: Shop) -> Service {
+fn describe(service: Service, shop: Shop) -> Service {
     let (suspended, onboarded, cached) = (shop.clone(), shop.clone(), shop);
-    Service::new(router)
+    service
         .with_credential("host and header", |tenant| {
             Credential::new()
                 .with_host(format!("{}.shop.test", tenant.slug()))
