@@ -119,7 +119,6 @@ impl<'a> Walk<'a> {
     /// Decides what a relation is, and counts it in the census.
     pub(super) fn find(&mut self, name: &ObjectName) -> Result<Found<'a>, Error> {
         self.placed.push(std::ptr::from_ref(name) as usize);
-        let rules = self.rules;
         let parts = self.parts(name)?;
         if let [single] = &parts[..]
             && let Some(barrier) = self.cte(single)?
@@ -127,8 +126,14 @@ impl<'a> Walk<'a> {
             self.sources.barriers.push(barrier);
             return Ok(Found::Cte);
         }
-        let found = rules.lookup(&parts)?;
-        if let Some(piece) = rules.qualifier(&parts, &found)? {
+        self.addressed(name, &parts)
+    }
+
+    /// Decides what a table is, and names it where it stands.
+    fn addressed(&mut self, name: &ObjectName, parts: &[String]) -> Result<Found<'a>, Error> {
+        let rules = self.rules;
+        let found = rules.lookup(parts)?;
+        if let Some(piece) = rules.qualifier(parts, &found)? {
             // Behind what else is inserted there: a derived table goes around the whole name.
             self.edits.before_inner(self.name_tokens(name)?.0, piece);
         }
@@ -146,8 +151,8 @@ impl<'a> Walk<'a> {
             };
         }
         self.placed(name);
-        let rules = self.rules;
-        rules.lookup(&self.parts(name)?)
+        let parts = self.parts(name)?;
+        self.addressed(name, &parts)
     }
 
     fn parts(&self, name: &ObjectName) -> Result<Vec<String>, Error> {
