@@ -62,7 +62,7 @@ impl Pooled {
         }
         match rows {
             Rows::Walled => {
-                tenancy = tenancy.with_row_security(IdType::BigInt).await.expect("the wall stands")
+                tenancy = tenancy.with_row_security(IdType::BigInt).await.expect("the wall stands");
             }
             Rows::QualifiedSchemas => tenancy = tenancy.with_qualified_schemas(),
             Rows::Shared | Rows::Schemas => {}
