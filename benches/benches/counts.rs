@@ -18,6 +18,8 @@ const CALLS: u64 = 1_000;
 fn main() -> ExitCode {
     let mut groups = allocations(&tenancy_benches::suite());
     groups.push(memory());
+    #[cfg(feature = "statements")]
+    groups.extend(idle_tenants());
     let run = Run { machine: Machine::here(), groups };
     for group in &run.groups {
         for bench in &group.benches {
@@ -82,4 +84,17 @@ fn memory() -> GroupRun {
         }
     });
     GroupRun { name: "resolve/memory".to_owned(), paired: false, benches: benches.into() }
+}
+
+/// Counts what a tenant with a schema of its own leaves behind, here and in its connection's server process.
+#[cfg(feature = "statements")]
+fn idle_tenants() -> Option<GroupRun> {
+    let memory = tenancy_benches::placement::memory()?;
+    let bytes = memory.of_each(|serve| measure(serve).bytes_current as f64);
+    let benches = bytes.into_iter().map(|(name, bytes)| BenchRun {
+        name: format!("idle-tenant-{name}"),
+        counts: [("bytes".to_owned(), bytes)].into(),
+        ..BenchRun::default()
+    });
+    Some(GroupRun { name: "placement/memory".to_owned(), paired: false, benches: benches.collect() })
 }

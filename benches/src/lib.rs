@@ -5,6 +5,8 @@
 
 pub mod fixture;
 pub mod names;
+#[cfg(feature = "statements")]
+pub mod placement;
 pub mod resolve;
 pub mod service;
 #[cfg(feature = "statements")]
@@ -17,7 +19,7 @@ use tenancy_testkit::gate::Suite;
 pub fn suite() -> Suite {
     let suite = resolve::suite().with_suite(service::suite()).with_suite(names::suite());
     #[cfg(feature = "statements")]
-    let suite = suite.with_suite(statement::suite());
+    let suite = suite.with_suite(statement::suite()).with_suite(placement::suite());
     suite
 }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+#[cfg(feature = "postgres")]
+use std::sync::Arc;
 
 use futures_util::Stream;
 use sea_orm::{
@@ -12,6 +14,8 @@ use sea_orm::{
 
 #[cfg(feature = "postgres")]
 use crate::pools::PooledDatabase;
+#[cfg(feature = "postgres")]
+use crate::session::Between;
 #[cfg(feature = "postgres")]
 use crate::wire::{Local, Pinned, Settings};
 
@@ -70,13 +74,21 @@ pub(crate) enum LinkKind {
         db: DatabaseConnection,
         #[cfg(feature = "postgres")]
         told: Option<Settings>,
+        /// Is there a pooler that this is wrong for?
+        #[cfg(feature = "postgres")]
+        between: Option<Arc<Between>>,
         /// Holds the connection that `db` is, if it was leased.
         #[cfg(feature = "postgres")]
         _lease: Option<PooledDatabase>,
     },
     /// A connection in a transaction that tells PostgreSQL who the tenant is, for every statement.
     #[cfg(feature = "postgres")]
-    Local { db: DatabaseConnection, settings: Settings, _lease: Option<PooledDatabase> },
+    Local {
+        db: DatabaseConnection,
+        settings: Settings,
+        between: Option<Arc<Between>>,
+        _lease: Option<PooledDatabase>,
+    },
     /// One connection that has been told.
     #[cfg(feature = "postgres")]
     Pinned(Pinned),
@@ -102,12 +114,31 @@ impl Link {
         }
     }
 
+    /// Refuses a pooler that nobody spoke of.
+    #[cfg(feature = "postgres")]
+    async fn direct(&self) -> Result<(), DbErr> {
+        match &self.0 {
+            LinkKind::Pool { between: Some(between), .. }
+            | LinkKind::Local { between: Some(between), .. } => {
+                between.direct("a statement through a pooler").await
+            }
+            LinkKind::Pool { .. } | LinkKind::Local { .. } | LinkKind::Pinned(_) => Ok(()),
+        }
+    }
+
+    #[cfg(not(feature = "postgres"))]
+    async fn direct(&self) -> Result<(), DbErr> {
+        Ok(())
+    }
+
     /// Any connection of the pool, without a word to the database about the tenant.
     pub(crate) fn pool(db: DatabaseConnection) -> Self {
         Self(LinkKind::Pool {
             db,
             #[cfg(feature = "postgres")]
             told: None,
+            #[cfg(feature = "postgres")]
+            between: None,
             #[cfg(feature = "postgres")]
             _lease: None,
         })
@@ -124,6 +155,7 @@ impl Conduit for Link {
     }
 
     async fn execute(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        self.direct().await?;
         match &self.0 {
             LinkKind::Pool { db, .. } => db.execute_raw(statement).await,
             #[cfg(feature = "postgres")]
@@ -134,6 +166,7 @@ impl Conduit for Link {
     }
 
     async fn query_one(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        self.direct().await?;
         match &self.0 {
             LinkKind::Pool { db, .. } => db.query_one_raw(statement).await,
             #[cfg(feature = "postgres")]
@@ -144,6 +177,7 @@ impl Conduit for Link {
     }
 
     async fn query_all(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.direct().await?;
         match &self.0 {
             LinkKind::Pool { db, .. } => db.query_all_raw(statement).await,
             #[cfg(feature = "postgres")]
@@ -154,6 +188,7 @@ impl Conduit for Link {
     }
 
     async fn rows<'a>(&'a self, statement: Statement) -> Result<Rows<'a>, DbErr> {
+        self.direct().await?;
         match &self.0 {
             LinkKind::Pool { db, .. } => Ok(Box::pin(db.stream_raw(statement).await?)),
             #[cfg(feature = "postgres")]
@@ -164,6 +199,7 @@ impl Conduit for Link {
     }
 
     async fn begin(&self, options: TransactionOptions) -> Result<Unit, DbErr> {
+        self.direct().await?;
         match &self.0 {
             #[cfg(feature = "postgres")]
             LinkKind::Pool { db, told: Some(settings), .. } | LinkKind::Local { db, settings, .. } => {

@@ -23,7 +23,7 @@ use crate::pools::PooledDatabase;
 use crate::rewrite::{Addressing, Rewriter};
 use crate::schema::SchemaName;
 #[cfg(feature = "postgres")]
-use crate::session::{SessionOptions, SessionStats, Shelf};
+use crate::session::{Between, Pooling, SessionOptions, SessionStats, Shelf};
 #[cfg(feature = "postgres")]
 use crate::wire::{Local, Pinned, Settings};
 
@@ -46,6 +46,9 @@ pub struct Tenancy {
     pooler: bool,
     #[cfg(feature = "postgres")]
     shelf: Option<Arc<Shelf>>,
+    /// What is known of the way to the server, if that is PostgreSQL.
+    #[cfg(feature = "postgres")]
+    between: Option<Arc<Between>>,
     /// What its capability, if one was made, points to.
     seal: Arc<()>,
 }
@@ -86,7 +89,9 @@ impl Tenancy {
             roles: false,
         };
         #[cfg(feature = "postgres")]
-        let shelf = shelf(&db, &policy, SessionOptions::default());
+        let between = between(&db, None);
+        #[cfg(feature = "postgres")]
+        let shelf = shelf(between.as_ref(), &policy, SessionOptions::default());
         Ok(Self {
             db,
             policy: Arc::new(policy),
@@ -98,6 +103,8 @@ impl Tenancy {
             pooler: false,
             #[cfg(feature = "postgres")]
             shelf,
+            #[cfg(feature = "postgres")]
+            between,
             seal: Arc::new(()),
         })
     }
@@ -242,7 +249,7 @@ impl Tenancy {
             Error::new(ErrorKind::Connection, "a session", "sessions need PostgreSQL; use Tenancy::tenant")
         })?;
         if self.pooler {
-            return Err(crate::session::unpinnable().into());
+            return Err(crate::session::pooled("a session").into());
         }
         let (settings, rewriter) = match place {
             Place::Row => (Settings::of(context), &self.rewriter),
@@ -272,6 +279,9 @@ impl Tenancy {
     /// role of this connection; sea-orm's own errors if the database does not answer.
     pub async fn with_row_security(mut self, id: crate::rls::IdType) -> Result<Self, DbErr> {
         let wall = crate::rls::RowSecurity::new(&self.policy, id);
+        if let Some(between) = self.unstated() {
+            between.direct("row-level security").await.map_err(crate::scrub::scrub)?;
+        }
         match self.is_postgres() {
             true => wall.verify(&Local { db: &self.db, settings: &self.untold() }).await?,
             false => wall.verify(&self.db).await?,
@@ -283,7 +293,11 @@ impl Tenancy {
     /// Sets how sessions use the pool's connections.
     #[must_use]
     pub fn with_sessions(mut self, options: SessionOptions) -> Self {
-        self.shelf = shelf(&self.db, &self.policy, options);
+        if let Some(pooling) = options.pooling {
+            self.between = between(&self.db, Some(pooling));
+            self.pooler = pooling == Pooling::Transaction;
+        }
+        self.shelf = shelf(self.between.as_ref(), &self.policy, options);
         self
     }
 
@@ -297,7 +311,28 @@ impl Tenancy {
     ///
     /// Every statement then runs in a transaction, in which the server is told the tenant, and none is prepared by name:
     /// the next transaction may run on a server connection where that name stands for another client's statement.
-    /// Sessions are refused. State it before [`Tenancy::with_row_security`], which asks through the pooler too.
+    /// Nothing has to be set in the pooler or in the URL, and PgBouncer before 1.21, which knows nothing of prepared
+    /// statements, will do. Sessions are refused. State it before [`Tenancy::with_row_security`], which asks through the
+    /// pooler too.
+    ///
+    /// Not stated, such a pooler is found out before the first statement, with two connections that are closed again,
+    /// and every statement is refused with [`ErrorKind::Connection`](crate::ErrorKind::Connection). A pooler in session
+    /// mode is like none. [`danger::unscoped`](crate::danger::unscoped) gives sea-orm's own connection, which prepares
+    /// by name: take a tenancy that connects past the pooler for it.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(policy: tenancy_seaorm::Policy) -> Result<(), sea_orm::DbErr> {
+    /// use tenancy_seaorm::Tenancy;
+    /// use tenancy_seaorm::rls::IdType;
+    ///
+    /// let db = sea_orm::Database::connect("postgres://app@pgbouncer:6432/shop").await?;
+    /// let tenancy = Tenancy::new(db, policy)?.behind_transaction_pooler();
+    /// let tenancy = tenancy.with_row_security(IdType::BigInt).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn behind_transaction_pooler(mut self) -> Self {
         self.pooler = true;
@@ -345,14 +380,16 @@ impl Tenancy {
             return Link::pool(db);
         }
         let settings = Settings { unnamed: self.pooler, ..Settings::of(context) };
+        let between = self.unstated();
         Link(if self.walled || self.pooler {
-            LinkKind::Local { db, settings, _lease: None }
+            LinkKind::Local { db, settings, between, _lease: None }
         } else {
-            LinkKind::Pool { db, told: Some(settings), _lease: None }
+            LinkKind::Pool { db, told: Some(settings), between, _lease: None }
         })
     }
 
-    /// A connection to the database that `lease` leads to, of which nothing else is known: no wall, no pooler.
+    /// A connection to the database that `lease` leads to, of which nothing else is known: no wall, and a pooler where
+    /// there is one before the default server.
     pub(crate) fn leased(
         &self,
         context: &TenantContext,
@@ -363,9 +400,13 @@ impl Tenancy {
         if db.get_database_backend() != self.db.get_database_backend() {
             return Err(elsewhere());
         }
-        let (told, lease) = (self.is_postgres().then(|| Settings::of(context)), Some(lease));
+        let told = || Settings { unnamed: self.pooler, ..Settings::of(context) };
+        let (told, lease, between) = (self.is_postgres().then(told), Some(lease), None);
         let Place::Schema(schema) = place else {
-            let link = Link(LinkKind::Pool { db, told, _lease: lease });
+            let link = Link(match told {
+                Some(settings) if self.pooler => LinkKind::Local { db, settings, between, _lease: lease },
+                told => LinkKind::Pool { db, told, between, _lease: lease },
+            });
             return Ok(TenantConnection::new(link, context.clone(), self.bare.clone()));
         };
         let name = SchemaName::new(schema)?;
@@ -373,8 +414,13 @@ impl Tenancy {
             return Err(elsewhere());
         }
         let settings = self.schema_settings(context, name.clone());
-        let link = Link(LinkKind::Local { db, settings, _lease: lease });
+        let link = Link(LinkKind::Local { db, settings, between, _lease: lease });
         Ok(TenantConnection::new(link, context.clone(), self.schemas.rewriter.clone()).within_schema(name))
+    }
+
+    /// What has to be found out before a statement, unless there is a pooler for certain: then all of them are fit for it.
+    fn unstated(&self) -> Option<Arc<Between>> {
+        self.between.clone().filter(|_| !self.pooler)
     }
 
     fn untold(&self) -> Settings {
@@ -393,10 +439,11 @@ impl Tenancy {
         };
         let (db, settings) = (self.db.clone(), self.schema_settings(context, name.clone()));
         let bare = self.schemas.addressing == Addressing::Qualified && !self.pooler && !self.schemas.roles;
+        let between = self.unstated();
         let link = if bare {
-            LinkKind::Pool { db, told: Some(settings), _lease: None }
+            LinkKind::Pool { db, told: Some(settings), between, _lease: None }
         } else {
-            LinkKind::Local { db, settings, _lease: None }
+            LinkKind::Local { db, settings, between, _lease: None }
         };
         TenantConnection::new(Link(link), context.clone(), self.schemas.rewriter.clone()).within_schema(name)
     }
@@ -444,8 +491,12 @@ fn unwalled(policy: &Policy) -> LeakyPredicates {
 }
 
 #[cfg(feature = "postgres")]
-fn shelf(db: &DatabaseConnection, policy: &Policy, options: SessionOptions) -> Option<Arc<Shelf>> {
+fn between(db: &DatabaseConnection, stated: Option<Pooling>) -> Option<Arc<Between>> {
     let postgres = matches!(db.inner, DatabaseConnectionType::SqlxPostgresPoolConnection(_));
-    postgres
-        .then(|| Shelf::new(db.get_postgres_connection_pool().clone(), !policy.functions.is_empty(), options))
+    postgres.then(|| Between::new(db.get_postgres_connection_pool().clone(), stated))
+}
+
+#[cfg(feature = "postgres")]
+fn shelf(between: Option<&Arc<Between>>, policy: &Policy, options: SessionOptions) -> Option<Arc<Shelf>> {
+    Some(Shelf::new(Arc::clone(between?), !policy.functions.is_empty(), options))
 }

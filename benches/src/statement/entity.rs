@@ -51,7 +51,7 @@ pub mod category {
 use sea_orm::entity::prelude::*;
 use sea_orm::{JoinType, QueryOrder, QuerySelect};
 
-pub(super) fn by_id(id: i32) -> Select<item::Entity> {
+pub(crate) fn by_id(id: i32) -> Select<item::Entity> {
     item::Entity::find_by_id(id)
 }
 
@@ -63,7 +63,7 @@ pub(super) fn joined(category: i32) -> Select<item::Entity> {
         .limit(10)
 }
 
-pub(super) fn list(category: i32) -> Select<item::Entity> {
+pub(crate) fn list(category: i32) -> Select<item::Entity> {
     item::Entity::find()
         .filter(item::Column::CategoryId.eq(category))
         .order_by_asc(item::Column::Id)

@@ -1,7 +1,7 @@
 //! Statements that are scoped, beside the filters that one would write by hand.
 
 mod end_to_end;
-mod entity;
+pub(crate) mod entity;
 mod rewrite;
 
 use std::future::Future;
@@ -14,7 +14,7 @@ use tenancy_testkit::gate::Suite;
 /// Names the database that PostgreSQL's groups may fill; without it they are left out.
 pub const POSTGRES: &str = "STATEMENT_BENCH_POSTGRES";
 
-const TENANT: i64 = 7;
+pub(crate) const TENANT: i64 = 7;
 
 /// Returns the groups of statements: what rewriting costs, and statements end to end on SQLite, in memory, and on
 /// PostgreSQL if [`POSTGRES`] names a database.
@@ -35,12 +35,12 @@ fn context() -> TenantContext {
     TenantContext::assertion(tenant.expect("it is a tenant"), "a benchmark").expect("the tenant is active")
 }
 
-fn policy() -> Policy {
+pub(crate) fn policy() -> Policy {
     let policy = Policy::builder().owned(entity::item::Entity).owned(entity::category::Entity);
     policy.build().expect("the entities have tenants")
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts")
 }
 
@@ -53,7 +53,7 @@ async fn open(url: &str) -> DatabaseConnection {
     db
 }
 
-async fn fill(db: &DatabaseConnection) -> Result<(), DbErr> {
+pub(crate) async fn fill(db: &DatabaseConnection) -> Result<(), DbErr> {
     let postgres = db.get_database_backend() == DbBackend::Postgres;
     let id = if postgres { "SERIAL PRIMARY KEY" } else { "INTEGER PRIMARY KEY AUTOINCREMENT" };
     for sql in [

@@ -126,11 +126,11 @@ impl<'a> Walk<'a> {
             self.sources.barriers.push(barrier);
             return Ok(Found::Cte);
         }
-        self.placed_table(name, &parts)
+        self.addressed(name, &parts)
     }
 
     /// Decides what a table is, and names it where it stands.
-    fn placed_table(&mut self, name: &ObjectName, parts: &[String]) -> Result<Found<'a>, Error> {
+    fn addressed(&mut self, name: &ObjectName, parts: &[String]) -> Result<Found<'a>, Error> {
         let rules = self.rules;
         let found = rules.lookup(parts)?;
         if let Some(piece) = rules.qualifier(parts, &found)? {
@@ -152,7 +152,7 @@ impl<'a> Walk<'a> {
         }
         self.placed(name);
         let parts = self.parts(name)?;
-        self.placed_table(name, &parts)
+        self.addressed(name, &parts)
     }
 
     fn parts(&self, name: &ObjectName) -> Result<Vec<String>, Error> {

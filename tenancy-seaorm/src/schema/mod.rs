@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | [`Tenancy::session`](crate::Tenancy::session) | nothing more; the session one round trip if its tenant changes | no |
 //! | [`Tenancy::tenant`](crate::Tenancy::tenant), transactions | the path rides in BEGIN | yes |
-//! | [`Tenancy::with_qualified_schemas`](crate::Tenancy::with_qualified_schemas) | a text and a plan for each tenant | only in transactions |
+//! | [`Tenancy::with_qualified_schemas`](crate::Tenancy::with_qualified_schemas) | a text and a plan for each tenant | yes, each statement in a transaction |
 //!
 //! In all of them a schema that does not exist is an error before any statement, nothing falls through to `public`, and
 //! a statement that names the schema of a tenant's table is refused. The tables keep their tenant column, and the

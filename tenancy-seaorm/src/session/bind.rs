@@ -39,7 +39,8 @@ pub(super) async fn again(
 
 /// Takes a connection that is set to `settings`.
 pub(super) fn wire(shelf: &Arc<Shelf>, conn: Held, settings: Settings, origin: Origin) -> Wire {
-    Wire::new(conn, Home::Shelf { shelf: Arc::clone(shelf), settings, origin })
+    let unnamed = settings.unnamed;
+    Wire::new(conn, Home::Shelf { shelf: Arc::clone(shelf), settings, origin }, unnamed)
 }
 
 async fn bind(conn: &mut PgConnection, settings: &Settings, known: Option<Origin>) -> Result<Origin, DbErr> {

@@ -9,6 +9,6 @@ mod probe;
 mod shelf;
 
 pub use self::probe::Pooling;
-pub(crate) use self::probe::unpinnable;
+pub(crate) use self::probe::{Between, pooled};
 pub(crate) use self::shelf::Shelf;
 pub use self::shelf::{SessionOptions, SessionStats};

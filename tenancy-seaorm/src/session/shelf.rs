@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use sea_orm::DbErr;
 use sea_orm::sqlx::{Connection, PgPool};
-use tokio::sync::{Notify, OnceCell};
+use tokio::sync::Notify;
 
 use super::bind;
-use super::probe::{self, Pooling};
+use super::probe::{Between, Pooling};
 use crate::wire::{Held, Origin, Settings, Wire};
 
 /// How sessions use the connections of a pool.
@@ -65,8 +65,9 @@ impl SessionOptions {
         self
     }
 
-    /// States what is between this program and the server, instead of finding it out with two connections when the
-    /// first session is asked for.
+    /// States what is between this program and the server, instead of finding it out with two connections before the
+    /// first statement. [`Pooling::Transaction`] is the same as
+    /// [`Tenancy::behind_transaction_pooler`](crate::Tenancy::behind_transaction_pooler).
     pub fn with_pooling(mut self, pooling: Pooling) -> Self {
         self.pooling = Some(pooling);
         self
@@ -105,7 +106,7 @@ pub(crate) struct Shelf {
     kept: Mutex<Lying>,
     returned: Notify,
     waiting: AtomicUsize,
-    pooling: OnceCell<Pooling>,
+    between: Arc<Between>,
     counts: [AtomicU64; 3],
 }
 
@@ -117,10 +118,10 @@ struct Lying {
 }
 
 impl Shelf {
-    pub(crate) fn new(pool: PgPool, careful: bool, options: SessionOptions) -> Arc<Self> {
+    pub(crate) fn new(between: Arc<Between>, careful: bool, options: SessionOptions) -> Arc<Self> {
+        let pool = between.pool().clone();
         let half = pool.options().get_max_connections() as usize / 2;
         let capacity = options.kept.unwrap_or(half);
-        let pooling = OnceCell::new_with(options.pooling);
         Arc::new(Self {
             pool,
             options,
@@ -129,7 +130,7 @@ impl Shelf {
             kept: Mutex::default(),
             returned: Notify::new(),
             waiting: AtomicUsize::new(0),
-            pooling,
+            between,
             counts: Default::default(),
         })
     }
@@ -150,10 +151,7 @@ impl Shelf {
 
     /// A connection that is set to `settings`.
     pub(crate) async fn take(self: &Arc<Self>, settings: Settings) -> Result<Wire, DbErr> {
-        let pooling = self.pooling.get_or_try_init(|| probe::probe(&self.pool)).await?;
-        if *pooling == Pooling::Transaction {
-            return Err(probe::unpinnable().into());
-        }
+        self.between.direct("a session").await?;
         while let Some(kept) = self.pick(|kept| kept.settings == settings) {
             if let Some(kept) = self.tested(kept).await {
                 self.count(0);

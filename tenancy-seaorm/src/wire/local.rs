@@ -73,6 +73,7 @@ impl<'a> Local<'a> {
         Ok(Wire::new(
             Held::new(self.db.get_postgres_connection_pool().acquire().await.map_err(acquire)?),
             Home::Pool,
+            self.settings.unnamed,
         ))
     }
 }

@@ -13,7 +13,7 @@ mod settings;
 use std::sync::Arc;
 
 use futures_util::TryStreamExt;
-use sea_orm::sqlx::{self, AssertSqlSafe, PgConnection, Postgres};
+use sea_orm::sqlx::{self, AssertSqlSafe, Connection, PgConnection, Postgres};
 use sea_orm::{DbErr, ExecResult, QueryResult, RuntimeErr, Statement, TransactionOptions, Values};
 use sea_query_sqlx::SqlxValues;
 use tokio::runtime::Handle;
@@ -57,7 +57,8 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    pub(crate) fn new(conn: Held, home: Home) -> Self {
+    /// `unnamed`: nothing is prepared by name, see [`Settings::unnamed`].
+    pub(crate) fn new(conn: Held, home: Home, unnamed: bool) -> Self {
         Self {
             conn: Some(conn),
             home,
@@ -68,7 +69,7 @@ impl Wire {
             lost: false,
             unsure: false,
             tainted: false,
-            unnamed: false,
+            unnamed,
         }
     }
 
@@ -146,7 +147,20 @@ impl Wire {
         };
         self.control(sql, false).await?;
         self.depth += 1;
+        self.forget_names().await?;
         Ok(self.depth)
+    }
+
+    /// Forgets names that somebody else gave to statements on this connection: sqlx runs what it knows by name under that
+    /// name, whatever it is asked for, and the server that answers now may know another statement by it.
+    async fn forget_names(&mut self) -> Result<(), DbErr> {
+        if !self.unnamed || self.conn().cached_statements_size() == 0 {
+            return Ok(());
+        }
+        self.busy = true;
+        let forgotten = self.conn().clear_cached_statements().await;
+        self.busy = forgotten.is_err();
+        forgotten.map_err(|error| DbErr::Exec(runtime(error)))
     }
 
     async fn commit(&mut self) -> Result<(), DbErr> {

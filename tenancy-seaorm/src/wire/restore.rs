@@ -64,7 +64,7 @@ pub(crate) async fn to_shelf(
     let cleaned = tokio::time::timeout(LIMIT, async {
         settled(&mut conn, open).await?;
         Ok::<_, sqlx::Error>(
-            proven(&mut conn, &settings.tenant()).await? && still(&mut conn, &settings).await?,
+            proven(&mut conn, &settings.tenant()).await? && still(&mut conn, &settings, &origin).await?,
         )
     });
     match cleaned.await {
@@ -100,12 +100,11 @@ async fn proven(conn: &mut PgConnection, tenant: &str) -> Result<bool, sqlx::Err
     Ok(true)
 }
 
-/// True if the schema and the role are those of `settings`.
-async fn still(conn: &mut PgConnection, settings: &Settings) -> Result<bool, sqlx::Error> {
-    let asked = "SELECT pg_catalog.current_setting('search_path'), CURRENT_USER::text";
+/// True if the schema and the role are those of `settings`, or else what they were before.
+async fn still(conn: &mut PgConnection, settings: &Settings, origin: &Origin) -> Result<bool, sqlx::Error> {
+    let asked = "SELECT pg_catalog.current_setting('search_path'), pg_catalog.current_setting('role')";
     let row = sqlx::query(asked).fetch_one(conn).await?;
-    let path = settings.path().is_none_or(|path| row.try_get::<&str, _>(0).is_ok_and(|now| now == path));
-    let role = settings.role.as_ref();
-    let role = role.is_none_or(|role| row.try_get::<&str, _>(1).is_ok_and(|now| now == role.as_str()));
-    Ok(path && role)
+    let path = settings.path().unwrap_or_else(|| origin.path.clone());
+    let role = settings.role.as_ref().map_or(origin.role.as_str(), |role| role.as_str());
+    Ok(row.try_get::<&str, _>(0)? == path && row.try_get::<&str, _>(1)? == role)
 }

@@ -16,7 +16,8 @@ pub(crate) struct Settings {
     /// The role that is assumed: in schemas whose owners are kept apart, the schema's.
     pub(crate) role: Option<SchemaName>,
     /// A pooler may give each transaction another server connection, where a prepared statement's name may stand for
-    /// another client's statement: nothing is prepared by name then.
+    /// another client's statement: nothing is prepared by name then. Nor is the path or the role taken as somebody else
+    /// left it there.
     pub(crate) unnamed: bool,
 }
 
@@ -40,8 +41,12 @@ impl Settings {
     /// A schema that does not exist is an error of that message (SCH-06).
     pub(crate) fn local_sql(&self) -> String {
         let mut sql = String::new();
+        if self.unnamed {
+            // As the connection began, whatever a client has set since (SCH-19).
+            sql += "; SET LOCAL role TO DEFAULT; SET LOCAL search_path TO DEFAULT";
+        }
         if let Some(tenant) = &self.tenant {
-            sql = format!("; SET LOCAL {TENANT} = {}", literal(&tenant.to_string()));
+            sql += &format!("; SET LOCAL {TENANT} = {}", literal(&tenant.to_string()));
         }
         if let Some(path) = self.path() {
             sql += &format!(

@@ -120,15 +120,17 @@ async fn compare(shared: &Shop, alone: &DatabaseConnection, case: &Case, id: i64
         (Ok(outcome), None) => outcome,
     };
     let there = run(alone, &case.sql).await.expect("nothing is refused without a policy");
+    if dump(&shared.raw, &others).await != before {
+        return Some(CHANGED.to_owned());
+    }
     if here != there {
         return Some(format!("{here:?} instead of {there:?}"));
-    }
-    if dump(&shared.raw, &others).await != before {
-        return Some("another tenant's rows changed".to_owned());
     }
     let (here, there) = (dump(&shared.raw, &own).await, dump(alone, &own).await);
     (here != there).then(|| format!("afterwards {here:?} instead of {there:?}"))
 }
+
+const CHANGED: &str = "another tenant's rows changed";
 
 #[tokio::test]
 async fn statements_on_sqlite_see_one_tenant() {
@@ -172,7 +174,7 @@ async fn statements_see_one_tenant_behind_a_transaction_pooler() {
     }
 }
 
-/// Placement point 5: each wall alone keeps tenants apart, and where both are down somebody notices.
+/// Placement point 5: without the filter, the second wall keeps tenants apart.
 #[tokio::test]
 async fn row_level_security_alone_keeps_tenants_apart() {
     let unfiltered =
@@ -184,9 +186,29 @@ async fn row_level_security_alone_keeps_tenants_apart() {
         found.retain(|difference| !difference.starts_with("FLT-19 upsert"));
         assert!(found.is_empty(), "{model:?}: {} differences:\n{}", found.len(), found.join("\n"));
     }
-    let found = differences_of(Model::Row, unfiltered).await;
-    assert!(!found.is_empty(), "nobody noticed that both walls are down");
 }
+
+/// Placement point 5: without a filter and without a wall, the same statements show and change rows of tenant b to a.
+///
+/// Refusals are no leak: only statements count that were let through, and gave what stands in b's rows alone.
+#[tokio::test]
+async fn where_both_walls_are_down_the_corpus_shows_foreign_rows() {
+    let open = || policy().leaky_predicates(LeakyPredicates::Fence).break_on_purpose(Mutant::NoFilter);
+    let found = differences_of(Model::Row, open).await;
+    let of_a = || found.iter().filter(|difference| difference.contains("(tenant 1): "));
+    let told = |difference: &&String| {
+        let (given, expected) = difference.split_once(" instead of ").unwrap_or((difference.as_str(), ""));
+        given.contains("): Rows(")
+            && FOREIGN.iter().any(|text| given.contains(text) && !expected.contains(text))
+    };
+    let (shown, changed) = (of_a().filter(told).count(), of_a().filter(|d| d.contains(CHANGED)).count());
+    println!("{} differences; {shown} statements show rows of b, {changed} change them", found.len());
+    assert!(shown >= 20, "{shown} statements show rows of tenant b:\n{}", found.join("\n"));
+    assert!(changed >= 3, "{changed} statements change rows of tenant b:\n{}", found.join("\n"));
+}
+
+/// What stands in rows of tenant b and in no others.
+const FOREIGN: [&str; 8] = ["b-ann", "b-cid", "b-one", "b-three", "b-four", "b-red", "b-blue", "SECRET-"];
 
 /// FLT-33, FLT-34: behind the wall, predicates need no fence: PostgreSQL orders them.
 #[tokio::test]

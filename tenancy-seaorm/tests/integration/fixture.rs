@@ -227,6 +227,10 @@ pub enum Model {
     SchemaQualified,
     /// In shared tables, by the filter alone, through PgBouncer in transaction mode.
     PooledRow,
+    /// With row-level security, through PgBouncer in transaction mode.
+    PooledWalled,
+    /// In schemas, through PgBouncer in transaction mode.
+    PooledSchema,
 }
 
 impl Model {
@@ -235,14 +239,15 @@ impl Model {
         [Self::Walled, Self::WalledSession, Self::SchemaSession, Self::SchemaLocal, Self::SchemaQualified];
 
     /// Through PgBouncer in transaction mode.
-    pub const POOLED: [Self; 1] = [Self::PooledRow];
+    pub const POOLED: [Self; 3] = [Self::PooledRow, Self::PooledWalled, Self::PooledSchema];
 
     fn walled(self) -> bool {
-        matches!(self, Self::Walled | Self::WalledSession)
+        matches!(self, Self::Walled | Self::WalledSession | Self::PooledWalled)
     }
 
     fn in_schemas(self) -> bool {
-        matches!(self, Self::SchemaSession | Self::SchemaLocal | Self::SchemaQualified)
+        use Model::{PooledSchema, SchemaLocal, SchemaQualified, SchemaSession};
+        matches!(self, SchemaSession | SchemaLocal | SchemaQualified | PooledSchema)
     }
 }
 

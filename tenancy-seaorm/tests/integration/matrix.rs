@@ -322,7 +322,11 @@ fn shown(done: Done) -> String {
             Some(refusal) => format!("refused: {}", refusal.kind().as_str()),
             None => match error.sql_err() {
                 Some(_) => "key error".to_owned(),
-                None => format!("{error:?}").split(['(', ' ']).next().unwrap_or_default().to_owned(),
+                None => {
+                    // Shown where the test fails: the table has room for the kind alone.
+                    eprintln!("{error:?}");
+                    format!("{error:?}").split(['(', ' ']).next().unwrap_or_default().to_owned()
+                }
             },
         },
     }

@@ -3,7 +3,7 @@
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, Statement};
 use sea_orm_migration::SchemaManager;
 use tenancy_seaorm::rls::{IdType, RowSecurity};
-use tenancy_seaorm::{Error, ErrorKind, LeakyPredicates, Policy, Tenancy};
+use tenancy_seaorm::{Error, ErrorKind, LeakyPredicates, Mutant, Policy, Tenancy};
 use tenancy_testkit::TestDatabase;
 
 use crate::fixture::{Model, OWNED, Shop, context, open, order, policy, role};
@@ -190,4 +190,29 @@ async fn keys_with_the_tenant_do_not_reach_across() {
     as_tenant(&app, "2", &book("2")).await.expect("the same number: it is nobody else's business");
     wall.disable(&owner).await.expect("disabled");
     assert_eq!(as_tenant(&app, "1", "SELECT id FROM books").await.expect("all rows"), 2);
+}
+
+/// Placement point 5, by plain statements: either wall is enough for rows, and without both there is nothing else.
+#[tokio::test]
+async fn either_wall_alone_keeps_rows_apart_and_nothing_does_without_both() {
+    let filtered = || policy().leaky_predicates(LeakyPredicates::SecondWall);
+    let unfiltered = || filtered().break_on_purpose(Mutant::NoFilter);
+    let (a, all) = (vec!["a-one", "a-two"], vec!["a-one", "a-two", "b-four", "b-one", "b-three"]);
+    for (model, policy, seen, total_of_b) in [
+        (Model::Walled, filtered(), &a, 10),
+        (Model::Row, filtered(), &a, 10),
+        (Model::Walled, unfiltered(), &a, 10),
+        (Model::WalledSession, unfiltered(), &a, 10),
+        (Model::Row, unfiltered(), &all, 7),
+    ] {
+        let shop = Shop::placed(model, policy).await;
+        let db = shop.connect(1).await;
+        let notes = "SELECT note FROM orders ORDER BY note";
+        let rows = db.query_all_raw(Statement::from_string(DbBackend::Postgres, notes)).await.expect("rows");
+        let notes: Vec<String> = rows.iter().map(|row| row.try_get_by_index(0).expect("a note")).collect();
+        assert_eq!(&notes, seen, "{model:?}");
+        let written = db.execute_unprepared("UPDATE orders SET total = 7").await.expect("rows");
+        assert_eq!(written.rows_affected(), seen.len() as u64, "{model:?}");
+        assert_eq!(shop.raw_total(2, 1).await, total_of_b, "{model:?}");
+    }
 }

@@ -126,13 +126,22 @@ async fn schemas_of_different_versions_do_not_mix() {
             let db = shop.connect(id).await;
             assert_eq!(tag::Entity::find().all(&db).await.expect("rows").len(), expected);
             drop(db);
-            // Without, it may fail once on a connection that served the other version, and not again.
-            let first = shop.connect(id).await.query_all_raw(star()).await;
-            let rows = match first {
-                Ok(rows) => rows,
-                Err(_) => shop.connect(id).await.query_all_raw(star()).await.expect("another connection"),
-            };
-            assert_eq!(rows.len(), expected);
+            // Without, it may fail on a connection that served the other version, and on that one not again: there
+            // are three of them, and which is free depends on how fast the others were cleaned.
+            let mut rows = None;
+            for _ in 0..4 {
+                match shop.connect(id).await.query_all_raw(star()).await {
+                    Ok(found) => rows = Some(found.len()),
+                    Err(error) => {
+                        let fault = DatabaseFault::of(&error).expect("the database says so");
+                        assert_eq!(fault.unscrubbed().code().as_deref(), Some("0A000"), "{error:?}");
+                    }
+                }
+                if rows.is_some() {
+                    break;
+                }
+            }
+            assert_eq!(rows, Some(expected), "each connection fails once at most");
         }
     }
 }

@@ -7,9 +7,10 @@ use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ConnectOptions, ConnectionTrait, Database, DbBackend, DbErr,
     EntityTrait, IntoActiveModel, PaginatorTrait, Statement, TransactionTrait,
 };
+use tenancy_core::{LockIds, NamespacedKey};
 use tenancy_seaorm::danger::{self, Capability};
 use tenancy_seaorm::session::{Pooling, SessionOptions, SessionStats};
-use tenancy_seaorm::{Error, ErrorKind, Tenancy, TenantSession};
+use tenancy_seaorm::{Error, ErrorKind, PolicyBuilder, Tenancy, TenantSession};
 
 use crate::fixture::{Shop, context, customer, order, policy};
 
@@ -22,6 +23,10 @@ struct Sessions {
 
 impl Sessions {
     async fn new(size: u32, kept: usize) -> Self {
+        Self::under(policy, size, kept).await
+    }
+
+    async fn under(policy: impl Fn() -> PolicyBuilder, size: u32, kept: usize) -> Self {
         let shop = Shop::postgres(policy()).await;
         let mut options = ConnectOptions::new(shop.url());
         options.max_connections(size).sqlx_logging(false).test_before_acquire(false);
@@ -266,7 +271,66 @@ async fn nothing_of_raw_statements_reaches_the_next_borrower() {
     }
 }
 
-/// The same statements, from a tenant: none gets as far as the connection.
+/// SCH-13, SCH-16, SCH-17: where functions of the application's own are allowed, a connection is looked at when its
+/// session ends, and one that holds anything of it is closed.
+#[tokio::test]
+async fn what_a_function_left_on_a_connection_ends_with_it() {
+    let allowed = || policy().allow_function("leave");
+    for (left, kept) in [
+        ("PERFORM 1", true),
+        ("CREATE TEMP TABLE customers (tenant_id bigint, id int, name text)", false),
+        ("LISTEN tenancy", false),
+        ("PERFORM pg_advisory_lock(1)", false),
+        ("EXECUTE 'PREPARE p AS SELECT 1'", false),
+        ("EXECUTE 'DECLARE c CURSOR WITH HOLD FOR SELECT 1'", false),
+        ("PERFORM set_config('tenancy.tenant_id', '2', false)", false),
+        ("PERFORM set_config('search_path', 'pg_temp, public', false)", false),
+        ("PERFORM set_config('role', session_user, false)", false),
+    ] {
+        let sessions = Sessions::under(allowed, 1, 1).await;
+        let function = format!(
+            "CREATE FUNCTION leave() RETURNS int LANGUAGE plpgsql AS $$ BEGIN {left}; RETURN 1; END $$"
+        );
+        sessions.shop.raw.execute_unprepared(&function).await.expect(left);
+        let session = sessions.of(1).await;
+        session.execute_unprepared("SELECT leave()").await.expect(left);
+        drop(session);
+        // The tenant's own next session too: only what was looked at and found clean is used again.
+        assert_eq!(names(&sessions.of(1).await).await, ["a-ann", "a-bob"], "{left}");
+        assert_eq!(names(&sessions.of(2).await).await, ["b-ann", "b-cid"], "{left}");
+        assert_eq!(sessions.stats().fresh, if kept { 1 } else { 2 }, "{left}: {:?}", sessions.stats());
+    }
+}
+
+/// SCH-28, SCH-29: the ids of locks and the names of channels are the whole database's, whatever the session's schema.
+/// Those that are made from the tenant do not meet.
+#[tokio::test]
+async fn locks_and_channels_that_are_named_by_their_tenant_do_not_meet() {
+    use sea_orm::sqlx::postgres::PgListener;
+    let sessions = Sessions::new(2, 2).await;
+    let (one, two) = (sessions.of(1).await, sessions.of(2).await);
+    let named = |tenant| NamespacedKey::new(&context(tenant), "orders");
+    let lock = |tenant| LockIds::default().id(&named(tenant));
+    let locked = async |session, id: i64| {
+        sessions.ask(session, &format!("pg_try_advisory_lock({id})")).await == "true"
+    };
+    assert!(locked(&one, 7).await && !locked(&two, 7).await, "without the tenant, one waits for the other");
+    assert!(locked(&one, lock(1)).await && locked(&two, lock(2)).await);
+    assert!(!locked(&two, lock(1)).await, "the lock is held");
+
+    let mut listener = PgListener::connect(sessions.shop.url()).await.expect("it connects");
+    for channel in ["orders", named(1).as_str()] {
+        listener.listen(channel).await.expect("it listens");
+    }
+    for channel in ["orders", named(2).as_str(), named(1).as_str()] {
+        sessions.ask(&two, &format!("pg_notify('{channel}', '2')")).await;
+    }
+    let mut heard = async || listener.recv().await.expect("a notification").channel().to_owned();
+    assert_eq!(heard().await, "orders", "without the tenant, one hears of the other");
+    assert_eq!(heard().await, named(1).as_str(), "what was sent to tenant 2 is not heard");
+}
+
+/// The same statements, and SCH-28 to SCH-30, from a tenant: none gets as far as the connection.
 #[tokio::test]
 async fn no_scoped_statement_changes_the_session() {
     let sessions = Sessions::new(1, 1).await;

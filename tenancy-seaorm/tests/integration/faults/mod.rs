@@ -10,6 +10,7 @@
 //! ```
 
 mod hygiene;
+mod pooler;
 mod programs;
 mod restart;
 mod world;
