@@ -77,10 +77,14 @@ impl Table {
         let mut times: Vec<f64> = leaky.iter().filter(caught).filter_map(|line| after(line)).collect();
         times.sort_by(f64::total_cmp);
         let median = times.get(times.len() / 2).copied().unwrap_or_default();
+        let budget = |line: &&&String| cell(line, 1)?.trim_end_matches(" s").parse::<f64>().ok();
+        let in_time =
+            |line: &&&String| after(line).zip(budget(line)).is_some_and(|(after, budget)| after <= budget);
         format!(
-            "{} of {} leaky variants caught, median time to the first catch {median:.1} s; {} false alarms on {} others",
+            "{} of {} leaky variants caught, {} of them within the budget (a program that has begun is ended), median time to the first catch {median:.1} s; {} false alarms on {} others",
             leaky.iter().filter(caught).count(),
             leaky.len(),
+            leaky.iter().filter(caught).filter(in_time).count(),
             quiet.iter().filter(caught).count(),
             quiet.len(),
         )

@@ -79,6 +79,8 @@ fn walk(value: &Value, around: &str, seen: &mut Seen, depth: usize) {
                             }
                         }
                     }
+                    // `orders: 12` says how many there are.
+                    _ if value.is_number() && !is_id(name) && singular(name) != name.to_ascii_lowercase() => {}
                     _ => keep(kind.as_deref().unwrap_or(around), value, seen),
                 }
             }
@@ -127,7 +129,7 @@ mod tests {
     fn an_answer_is_read_through_its_envelope() {
         let mut seen = Seen::default();
         let answer = json!({ "data": [{ "id": 7, "customer_id": 3, "customer": { "id": 3, "email": "a@b.test" } }],
-            "next_cursor": "abc" });
+            "next_cursor": "abc", "orders": 12 });
         harvest(&answer, "orders", &mut seen);
         assert_eq!(seen.of("order"), [json!(7)]);
         assert_eq!(seen.of("customer"), [json!(3)]);
