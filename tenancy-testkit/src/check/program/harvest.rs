@@ -80,7 +80,8 @@ fn walk(value: &Value, around: &str, seen: &mut Seen, depth: usize) {
                         }
                     }
                     // `orders: 12` says how many there are.
-                    _ if value.is_number() && !is_id(name) && singular(name) != name.to_ascii_lowercase() => {}
+                    _ if value.is_number() && !is_id(name) && singular(name) != name.to_ascii_lowercase() => {
+                    }
                     _ => keep(kind.as_deref().unwrap_or(around), value, seen),
                 }
             }
