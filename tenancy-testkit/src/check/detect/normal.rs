@@ -140,7 +140,7 @@ fn masked_digits(line: &str) -> String {
 
 /// Headers that say something about the answer rather than about the moment.
 pub(crate) fn normal_headers(headers: &HeaderMap) -> BTreeMap<String, String> {
-    const MOMENTARY: [&str; 12] = [
+    const MOMENTARY: [&str; 13] = [
         "date",
         "content-length",
         "etag",
@@ -153,11 +153,14 @@ pub(crate) fn normal_headers(headers: &HeaderMap) -> BTreeMap<String, String> {
         "transfer-encoding",
         "content-encoding",
         "connection",
+        // RFC 9211, and the header that came before it: whether something was there already.
+        "cache-status",
     ];
     let kept = headers.iter().filter(|(name, _)| {
         let name = name.as_str();
         !MOMENTARY.contains(&name)
             && !name.contains("ratelimit")
+            && !name.starts_with("x-cache")
             && !name.ends_with("-id")
             && !name.contains("trace")
     });
@@ -195,5 +198,19 @@ mod tests {
         let mut e = b;
         e["data"] = json!([]);
         assert_eq!(difference(&a, &e, ALL).as_deref(), Some("data"));
+    }
+
+    /// Whether a cache had it depends on who came first, and on clients that went away.
+    #[test]
+    fn headers_about_the_moment_do_not_differ_and_others_do() {
+        let headers = |cache: &str, region: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-cache", cache.parse().expect("a value"));
+            headers.insert("cache-status", format!("app; {cache}").parse().expect("a value"));
+            headers.insert("x-region", region.parse().expect("a value"));
+            normal_headers(&headers)
+        };
+        assert_eq!(headers("hit", "eu"), headers("miss", "eu"));
+        assert_ne!(headers("hit", "eu"), headers("hit", "us"));
     }
 }
