@@ -74,7 +74,7 @@ impl Table {
         let caught = |line: &&&String| !matches!(cell(line, 4).as_deref(), Some("none" | "void"));
         let (leaky, quiet) = (self.lines(true), self.lines(false));
         let after = |line: &&String| cell(line, 5)?.trim_end_matches(" s").parse::<f64>().ok();
-        let mut times: Vec<f64> = leaky.iter().filter(caught).filter_map(|line| after(line)).collect();
+        let mut times: Vec<f64> = leaky.iter().filter(caught).filter_map(&after).collect();
         times.sort_by(f64::total_cmp);
         let median = times.get(times.len() / 2).copied().unwrap_or_default();
         let budget = |line: &&&String| cell(line, 1)?.trim_end_matches(" s").parse::<f64>().ok();
