@@ -49,6 +49,7 @@ impl<C> TenantConnection<C> {
         Self { inner, context, rewriter, schema: None, placed: true }
     }
 
+    #[cfg(feature = "postgres")]
     #[must_use]
     pub(crate) fn within_schema(mut self, schema: SchemaName) -> Self {
         self.schema = Some(schema);

@@ -54,6 +54,10 @@ pub struct Tenancy {
 }
 
 #[derive(Clone)]
+#[cfg_attr(
+    not(feature = "postgres"),
+    expect(dead_code, reason = "only PostgreSQL has a schema for a tenant")
+)]
 struct Schemas {
     rewriter: Rewriter,
     addressing: Addressing,
