@@ -25,8 +25,8 @@ fn loopback(group: Group) -> Group {
     let catalog: Arc<dyn TenantCatalog> = fixture::tenants(fixture::scaled(TENANTS));
     let resolver = Resolver::builder(catalog).with_strategy(domain()).build();
     let layer = ResolveTenantLayer::new(resolver.expect("one strategy makes a resolver"));
-    let mut bare = Client::to(serve(router()));
-    let mut layered = Client::to(serve(router().layer(layer)));
+    let [bare, layered] = serve([router(), router().layer(layer)]);
+    let (mut bare, mut layered) = (Client::to(bare), Client::to(layered));
     group.with_bench("bare", move || bare.ask()).with_bench("layer", move || layered.ask())
 }
 
@@ -34,19 +34,29 @@ fn router() -> Router {
     Router::new().route("/orders", get(async || "[]"))
 }
 
-/// Serves `router` on a thread of its own for as long as this process lives, and says where.
-fn serve(router: Router) -> SocketAddr {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("this machine has a free port");
-    let address = listener.local_addr().expect("it is bound");
-    listener.set_nonblocking(true).expect("a socket can be told not to block");
+/// Serves each of `routers` for as long as this process lives, and says where.
+///
+/// One thread serves all: with one each, the system would wake them on different processors, which costs more than what
+/// is measured.
+fn serve<const N: usize>(routers: [Router; N]) -> [SocketAddr; N] {
+    let routers = routers.map(|router| {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("this machine has a free port");
+        listener.set_nonblocking(true).expect("a socket can be told not to block");
+        (listener, router)
+    });
+    let addresses = routers.each_ref().map(|(listener, _)| listener.local_addr().expect("it is bound"));
     thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
-        runtime.block_on(async {
-            let listener = tokio::net::TcpListener::from_std(listener).expect("the socket does not block");
-            axum::serve(listener, router).await
-        })
+        for (listener, router) in routers {
+            runtime.spawn(async {
+                let listener =
+                    tokio::net::TcpListener::from_std(listener).expect("the socket does not block");
+                axum::serve(listener, router).await
+            });
+        }
+        runtime.block_on(std::future::pending::<()>());
     });
-    address
+    addresses
 }
 
 /// A client that keeps its connection, as a proxy in front of a service does.

@@ -56,6 +56,7 @@ mod entity;
 mod error;
 mod mutant;
 mod placements;
+mod plain;
 mod policy;
 mod pools;
 mod rewrite;

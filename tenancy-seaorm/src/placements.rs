@@ -7,9 +7,17 @@ use sea_orm::DbErr;
 use tenancy_core::{Placement, TenantContext};
 
 use crate::connection::TenantConnection;
+#[cfg(feature = "postgres")]
+use crate::connection::TenantSession;
 use crate::error::{Error, ErrorKind};
 #[cfg(feature = "postgres")]
 use crate::pools::PoolRegistry;
+#[cfg(feature = "postgres")]
+use crate::rls::IdType;
+#[cfg(feature = "postgres")]
+use crate::session::Pooling;
+#[cfg(feature = "postgres")]
+use crate::tenancy::Leases;
 use crate::tenancy::{Place, Tenancy};
 
 /// Every place in which tenants' rows can be, by the names that their placements use.
@@ -47,6 +55,17 @@ struct Sites {
     replica: HashMap<Site, Tenancy>,
     #[cfg(feature = "postgres")]
     registry: Option<PoolRegistry>,
+    #[cfg(feature = "postgres")]
+    leases: Leases,
+}
+
+/// How long a connection is the tenant's.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Tenure {
+    /// For a session where that is needed, and for each statement otherwise.
+    Suitable,
+    #[cfg(feature = "postgres")]
+    Session,
 }
 
 /// Databases and shards have names of their own: one name can be both.
@@ -65,6 +84,8 @@ impl Placements {
             replica: HashMap::new(),
             #[cfg(feature = "postgres")]
             registry: None,
+            #[cfg(feature = "postgres")]
+            leases: Leases::default(),
         };
         Self(Arc::new(sites))
     }
@@ -96,11 +117,53 @@ impl Placements {
 
     /// Leases connections to the shards and databases that are not named here from `registry`, under its one budget.
     ///
-    /// Statements on them are scoped by the default server's policy. A tenant's schema is set in each transaction; for
-    /// sessions, and for row-level security beyond that in transactions, name the shard here.
+    /// Statements on them are scoped by the default server's policy. A tenant's schema is set in each transaction, unless
+    /// [`Placements::with_registry_pooling`] says that a connection keeps what it is told. Behind a pooler in transaction
+    /// mode, state that there too.
     #[cfg(feature = "postgres")]
     pub fn with_registry(mut self, registry: PoolRegistry) -> Self {
         Arc::make_mut(&mut self.0).registry = Some(registry);
+        self
+    }
+
+    /// States what is between this program and the servers that the registry leads to; it is not found out, because that
+    /// takes connections beyond the budget. Unstated, it is taken for what was stated of the default server, and
+    /// [`Placements::session`] is refused there.
+    ///
+    /// With [`Pooling::Session`], tenants whose server has to be told who they are get a connection that is told once, as
+    /// from [`Tenancy::connect`]. With [`Pooling::Transaction`], every statement runs in a transaction, and none is
+    /// prepared by name, as with [`Tenancy::behind_transaction_pooler`].
+    #[cfg(feature = "postgres")]
+    pub fn with_registry_pooling(mut self, pooling: Pooling) -> Self {
+        Arc::make_mut(&mut self.0).leases.pooling = Some(pooling);
+        self
+    }
+
+    /// Makes row-level security the second wall of every tenant whose rows are in the tables of a leased shard or
+    /// database, as [`Tenancy::with_row_security`] does on the default server.
+    ///
+    /// It is looked for when a database is reached for the first time. Where it does not stand nobody is let in.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(default: tenancy_seaorm::Tenancy, registry: tenancy_seaorm::PoolRegistry, context: tenancy_core::TenantContext) -> Result<(), sea_orm::DbErr> {
+    /// use tenancy_seaorm::Placements;
+    /// use tenancy_seaorm::rls::IdType;
+    /// use tenancy_seaorm::session::Pooling;
+    ///
+    /// let placements = Placements::new(default)
+    ///     .with_registry(registry)
+    ///     .with_registry_pooling(Pooling::Session)
+    ///     .with_registry_row_security(IdType::BigInt);
+    /// let session = placements.session(&context).await?; // told the tenant once, and cleaned before the next one
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "postgres")]
+    pub fn with_registry_row_security(mut self, id: IdType) -> Self {
+        let sites = Arc::make_mut(&mut self.0);
+        sites.leases = sites.primary[&Site::Default].wall_of_leases(sites.leases.clone(), id);
         self
     }
 
@@ -111,7 +174,21 @@ impl Placements {
     /// Returns [`ErrorKind::Placement`] if its shard or database is not configured, or its schema does not exist;
     /// [`ErrorKind::Inactive`] if the tenant is not active; sea-orm's own errors if no connection is to be had.
     pub async fn connect(&self, context: &TenantContext) -> Result<TenantConnection, DbErr> {
-        self.reach(false, context).await
+        self.reach(false, context, Tenure::Suitable).await
+    }
+
+    /// Returns a connection to the rows of `context`'s tenant that is pinned for one request or job, wherever they are;
+    /// see [`Tenancy::session`].
+    ///
+    /// On a leased connection, the lease lasts as long as the session, and until the connection is clean again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Placements::connect`], and as [`Tenancy::session`]; [`ErrorKind::Connection`] on a leased connection whose
+    /// server nothing was said of by [`Placements::with_registry_pooling`].
+    #[cfg(feature = "postgres")]
+    pub async fn session(&self, context: &TenantContext) -> Result<TenantSession, DbErr> {
+        self.reach(false, context, Tenure::Session).await
     }
 
     /// Returns a connection to a read replica of where `context`'s tenant is.
@@ -123,10 +200,15 @@ impl Placements {
     ///
     /// As [`Placements::connect`].
     pub async fn read_only(&self, context: &TenantContext) -> Result<TenantConnection, DbErr> {
-        self.reach(true, context).await
+        self.reach(true, context, Tenure::Suitable).await
     }
 
-    async fn reach(&self, replica: bool, context: &TenantContext) -> Result<TenantConnection, DbErr> {
+    async fn reach(
+        &self,
+        replica: bool,
+        context: &TenantContext,
+        tenure: Tenure,
+    ) -> Result<TenantConnection, DbErr> {
         let shard = |name: &str| Site::Shard(name.into());
         let (site, place) = match context.placement() {
             Placement::Row => (Site::Default, Place::Row),
@@ -138,7 +220,11 @@ impl Placements {
         };
         let sites = if replica { &self.0.replica } else { &self.0.primary };
         if let Some(tenancy) = sites.get(&site) {
-            return tenancy.connect_at(context, place).await;
+            return match tenure {
+                Tenure::Suitable => tenancy.connect_at(context, place).await,
+                #[cfg(feature = "postgres")]
+                Tenure::Session => tenancy.session_at(context, place).await,
+            };
         }
         #[cfg(feature = "postgres")]
         if let (Some(registry), false) = (&self.0.registry, site == Site::Default) {
@@ -147,7 +233,8 @@ impl Placements {
             } else {
                 registry.lease(context).await?
             };
-            return Ok(self.0.primary[&Site::Default].leased(context, place, lease)?);
+            let (default, pinned) = (&self.0.primary[&Site::Default], tenure == Tenure::Session);
+            return default.leased(context, place, lease, &self.0.leases, pinned).await;
         }
         Err(unknown(if replica { "no read replica of it is configured" } else { "it is not configured" })
             .into())

@@ -1,9 +1,14 @@
-//! A long run of the differential oracle over the rewriter of `tenancy-seaorm`.
+//! A long run of the differential oracle over the rewriter of `tenancy-seaorm`, or over whole connections of it.
 //!
 //! ```text
 //! cargo run --release -p tenancy-testkit --features seaorm --example oracle -- --statements 1000000
 //! cargo run --release -p tenancy-testkit --features seaorm --example oracle -- --replay 5f1c0a9e-17
+//! cargo run --release -p tenancy-testkit --features seaorm --example oracle -- --model schema --pooler
 //! ```
+//!
+//! With `--model` statements run through a `TenantConnection` that is placed in shared tables (`row`), in shared tables
+//! behind row-level security (`walled`), in a schema (`schema`) or in a database (`database`) of the tenant's own; with
+//! `--pooler` that goes through PgBouncer in transaction mode.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,7 +16,7 @@ use std::time::Duration;
 use clap::Parser;
 use tenancy_seaorm::LeakyPredicates;
 use tenancy_testkit::Error;
-use tenancy_testkit::oracle::{Interceptor, Oracle, Report, RowSecurity};
+use tenancy_testkit::oracle::{Connections, Interceptor, Model, Oracle, Report, RowSecurity};
 
 /// Compares scoped statements with the same statements on databases that hold one tenant's rows alone.
 #[derive(Debug, Parser)]
@@ -46,11 +51,50 @@ struct Args {
     /// Runs the one statement that a report printed this seed for.
     #[arg(long)]
     replay: Option<String>,
+    /// Tests whole connections to tenants that are placed so: row, walled, schema, database, or all of them in turn.
+    #[arg(long, value_parser = models)]
+    model: Option<Models>,
+    /// Lets these connections go through PgBouncer in transaction mode.
+    #[arg(long, requires = "model")]
+    pooler: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Models(Vec<Model>);
+
+fn models(name: &str) -> Result<Models, Error> {
+    Ok(Models(if name == "all" { Model::ALL.to_vec() } else { vec![name.parse()?] }))
 }
 
 #[tokio::main]
 async fn main() -> Result<ExitCode, Error> {
     let args = Args::parse();
+    let mut passed = true;
+    match &args.model {
+        None => {
+            let oracle = statements(&args);
+            let report = match &args.replay {
+                Some(seed) => oracle.replay(seed).await?,
+                None => oracle.run().await?,
+            };
+            passed &= shown(&report);
+        }
+        Some(Models(models)) => {
+            for model in models {
+                let oracle = connections(&args, *model);
+                println!("{oracle:?}");
+                let report = match &args.replay {
+                    Some(seed) => oracle.replay(seed).await?,
+                    None => oracle.run().await?,
+                };
+                passed &= shown(&report);
+            }
+        }
+    }
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn statements(args: &Args) -> Oracle {
     let leaky = if args.no_fence { LeakyPredicates::Refuse } else { LeakyPredicates::Fence };
     let interceptor = Interceptor::new().with_policy(move |policy| policy.leaky_predicates(leaky));
     let oracle =
@@ -62,15 +106,32 @@ async fn main() -> Result<ExitCode, Error> {
         .with_workers(args.workers)
         .with_calibration(args.calibrate)
         .with_max_differences(args.differences);
-    let oracle = match args.minutes {
+    match args.minutes {
         Some(minutes) => oracle.with_time_limit(Duration::from_secs(60 * minutes)),
         None => oracle,
+    }
+}
+
+fn connections(args: &Args, model: Model) -> Connections {
+    let oracle = Connections::postgres()
+        .with_model(model)
+        .with_seed(args.seed)
+        .with_statements(args.statements)
+        .with_statements_per_world(args.per_world)
+        .with_workers(args.workers as u64)
+        .with_max_differences(args.differences);
+    let oracle = match args.no_fence {
+        true => oracle.with_policy(|policy| policy.leaky_predicates(LeakyPredicates::Refuse)),
+        false => oracle.with_policy(|policy| policy.leaky_predicates(LeakyPredicates::Fence)),
     };
-    let report: Report = match &args.replay {
-        Some(seed) => oracle.replay(seed).await?,
-        None => oracle.run().await?,
-    };
+    let oracle = if args.pooler { oracle.with_pooler() } else { oracle };
+    match args.minutes {
+        Some(minutes) => oracle.with_time_limit(Duration::from_secs(60 * minutes)),
+        None => oracle,
+    }
+}
+
+fn shown(report: &Report) -> bool {
     println!("{report}");
-    let passed = report.differences.is_empty() && report.miscalibrations.is_empty();
-    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    report.differences.is_empty() && report.miscalibrations.is_empty()
 }

@@ -96,6 +96,36 @@ pub(crate) fn against(base: Option<&str>) -> Result<(), No> {
     judged(&mut check)
 }
 
+/// Where the results stand, and what they stand between.
+const README: &str = "benches/README.md";
+const MARKS: [&str; 2] = ["<!-- what the last run printed -->\n", "<!-- end of what it printed -->\n"];
+
+/// Puts the tables of the last run between the marks of `benches/README.md`, with what they were measured with.
+pub(crate) fn write() -> Result<(), String> {
+    let read = |path: &Path| std::fs::read_to_string(path).map_err(|no| format!("{}: {no}", path.display()));
+    let readme = read(Path::new(README))?;
+    let results = read(&Path::new(OUT).join("results.md"))?;
+    let [from, to] = MARKS.map(|mark| readme.find(mark).ok_or_else(|| format!("{README} has no {mark:?}")));
+    let (from, to) = (from? + MARKS[0].len(), to?);
+    let load = read(Path::new("/proc/loadavg")).unwrap_or_default();
+    let load = load.split(' ').nth(1).unwrap_or("unknown").to_owned();
+    let with = format!(
+        "Revision {}, {}; load over the last five minutes {load}.",
+        revision(),
+        output("rustc", "--version")
+    );
+    let page = format!("{}\n{with}\n\n{results}\n{}", &readme[..from], &readme[to..]);
+    std::fs::write(README, page).map_err(|no| format!("{README}: {no}"))
+}
+
+fn output(program: &str, argument: &str) -> String {
+    let output = Command::new(program).arg(argument).output();
+    output.map_or_else(
+        |_| program.to_owned(),
+        |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+    )
+}
+
 /// Returns a command that runs what follows with a fresh PostgreSQL, whose URL the benches of statements read.
 fn on_postgres() -> Result<Command, String> {
     let mut command = Command::new(find(&as_tested()?, "with-postgres")?);

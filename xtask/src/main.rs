@@ -45,6 +45,9 @@ enum Command {
         /// A revision to compare with too, such as `main`: both take turns.
         #[arg(long)]
         base: Option<String>,
+        /// Puts what was measured into `benches/README.md`.
+        #[arg(long)]
+        write: bool,
     },
     /// Lists the steps.
     List,
@@ -94,13 +97,17 @@ fn main() -> ExitCode {
             STEPS.iter().for_each(|step| println!("{:<10} {}", step.name, step.about));
             ExitCode::SUCCESS
         }
-        Command::BenchGate { base } => match bench_gate::against(base.as_deref()) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(no) => {
-                eprintln!("xtask: {no}");
-                ExitCode::from(no.code())
+        Command::BenchGate { base, write } => {
+            let judged = bench_gate::against(base.as_deref());
+            let written = if write { bench_gate::write() } else { Ok(()) };
+            match judged.and(written.map_err(Into::into)) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(no) => {
+                    eprintln!("xtask: {no}");
+                    ExitCode::from(no.code())
+                }
             }
-        },
+        }
         Command::Test { skip } => {
             step::run_all(STEPS, |step| !skip.iter().any(|name| name == step.name), &skip)
         }

@@ -39,8 +39,14 @@ fn shared_runtime() -> Runtime {
 
 /// Opens a pool of one connection, which looks for tables in `schema` if one is named.
 async fn open(url: &str, schema: Option<&str>) -> DatabaseConnection {
+    open_keeping(url, schema, 100).await
+}
+
+/// The same, and the connection keeps the last `texts` statements prepared; the driver's own default is 100.
+async fn open_keeping(url: &str, schema: Option<&str>, texts: usize) -> DatabaseConnection {
     let mut options = ConnectOptions::new(url);
     options.max_connections(1).sqlx_logging(false).test_before_acquire(false);
+    options.map_sqlx_postgres_opts(move |options| options.statement_cache_capacity(texts));
     if let Some(schema) = schema {
         options.set_schema_search_path(schema);
     }

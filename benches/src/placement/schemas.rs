@@ -1,4 +1,8 @@
 //! A thousand schemas, the tenant changing with every request, beside one fixed schema.
+//!
+//! Where the path changes, PostgreSQL analyses and plans every prepared text anew, whoever changes it: `switched-by-hand`
+//! is the least that this costs without this crate. Where each name has its schema and the connection keeps all texts
+//! (`qualified-kept`), it is not paid.
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement, TransactionTrait};
 use tenancy_core::{Placement, TenantContext};
@@ -6,7 +10,7 @@ use tenancy_seaorm::session::SessionOptions;
 use tenancy_seaorm::{Tenancy, TenantConnection};
 use tenancy_testkit::gate::Group;
 
-use super::{Runtime, context, open, shared_runtime, ten, turns};
+use super::{Runtime, context, open, open_keeping, shared_runtime, ten, turns};
 use crate::fixture::scaled;
 use crate::statement::policy;
 
@@ -47,8 +51,14 @@ pub(super) async fn fill(db: &DatabaseConnection) {
     }
 }
 
-async fn tenancy(url: &str) -> Tenancy {
-    let tenancy = Tenancy::new(open(url, None).await, policy()).expect("the database can be scoped");
+/// Each tenant has three texts.
+fn all_texts() -> usize {
+    3 * usize::try_from(schemas()).expect("it is small") + 100
+}
+
+async fn tenancy(url: &str, texts: usize) -> Tenancy {
+    let db = open_keeping(url, None, texts).await;
+    let tenancy = Tenancy::new(db, policy()).expect("the database can be scoped");
     // With a pool of one connection, that one waits for its tenant's next session.
     tenancy.with_sessions(SessionOptions::default().with_kept(1))
 }
@@ -73,7 +83,33 @@ impl Ways {
     }
 
     fn tenancy(&self) -> Tenancy {
-        self.runtime.block_on(tenancy(&self.url))
+        self.runtime.block_on(tenancy(&self.url, 100))
+    }
+
+    /// With a connection that keeps the texts of all tenants, each of whom was served before: PostgreSQL plans a text at
+    /// each of its first five uses.
+    fn keeping(&self) -> Tenancy {
+        let tenancy = self.runtime.block_on(tenancy(&self.url, all_texts())).with_qualified_schemas();
+        self.runtime.block_on(async {
+            for (tenant, turn) in (0..3).flat_map(|_| self.tenants.iter().zip(0..)) {
+                ten(&tenancy.tenant(tenant), turn, None).await.expect("they run");
+            }
+        });
+        tenancy
+    }
+
+    /// The path is set by hand before the ten statements, on the one connection of a pool.
+    fn switched_by_hand(&self) -> impl FnMut() -> u64 + 'static {
+        let (runtime, mut turn) = (self.runtime.clone(), turns(schemas()));
+        let db = runtime.block_on(open(&self.url, None));
+        move || {
+            let turn = turn();
+            let switched = async {
+                db.execute_unprepared(&format!("SET search_path TO {}", name(turn))).await?;
+                ten(&db, turn, None).await
+            };
+            runtime.block_on(switched).expect("they run")
+        }
     }
 
     /// A bench that runs ten statements on the connection that `connect` returns for the tenant whose turn it is.
@@ -96,6 +132,7 @@ pub(super) fn requests(group: Group, url: &str) -> Group {
     let (runtime, fixed, mut turn) = (ways.runtime.clone(), ways.fixed.clone(), turns(schemas()));
     let (one, changing) = (ways.tenancy(), ways.tenancy());
     let (qualified, local) = (ways.tenancy().with_qualified_schemas(), ways.tenancy());
+    let (kept, kept_session) = (ways.keeping(), ways.keeping());
     let same = ways.tenants[0].clone();
     group
         .with_bench("fixed", move || runtime.block_on(ten(&fixed, turn(), None)).expect("they run"))
@@ -107,7 +144,13 @@ pub(super) fn requests(group: Group, url: &str) -> Group {
             "session",
             ways.requests(async move |tenant| changing.session(tenant).await.expect("a session")),
         )
+        .with_bench("switched-by-hand", ways.switched_by_hand())
         .with_bench("qualified", ways.requests(async move |tenant| qualified.tenant(tenant)))
+        .with_bench("qualified-kept", ways.requests(async move |tenant| kept.tenant(tenant)))
+        .with_bench(
+            "qualified-kept-session",
+            ways.requests(async move |tenant| kept_session.session(tenant).await.expect("a session")),
+        )
         .with_bench("each-alone", ways.requests(async move |tenant| local.tenant(tenant)))
 }
 
@@ -124,9 +167,8 @@ pub(super) fn transactions(group: Group, url: &str) -> Group {
         };
         runtime.block_on(done).expect("they run")
     };
-    let changing = |one: bool| {
+    let changing = |one: bool, tenancy: Tenancy| {
         let (runtime, tenants, mut turn) = (ways.runtime.clone(), ways.tenants.clone(), turns(schemas()));
-        let tenancy = ways.tenancy();
         move || {
             let turn = turn();
             let tenant = &tenants[if one { 0 } else { usize::try_from(turn).expect("it counts from 0") }];
@@ -139,6 +181,11 @@ pub(super) fn transactions(group: Group, url: &str) -> Group {
             runtime.block_on(done).expect("they run")
         }
     };
-    let (one, all) = (changing(true), changing(false));
-    group.with_bench("fixed", by_hand).with_bench("of-one", one).with_bench("changing", all)
+    let (one, all) = (changing(true, ways.tenancy()), changing(false, ways.tenancy()));
+    let kept = changing(false, ways.keeping());
+    group
+        .with_bench("fixed", by_hand)
+        .with_bench("of-one", one)
+        .with_bench("changing", all)
+        .with_bench("qualified-kept", kept)
 }

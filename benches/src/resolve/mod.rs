@@ -34,6 +34,7 @@ pub fn suite() -> Suite {
         .with_group("resolve/layer", |group| layers::side_by_side(group, TENANTS))
         .with_group("resolve/agreement", layers::agreement)
         .with_group("resolve/token", token::beside_header)
+        .with_group("resolve/token-cold", token::cold)
         .with_group("resolve/catalog-size", catalog::sizes)
         .with_group("resolve/catalog-update", catalog::updates)
         .with_group("resolve/contention", contention::hot_tenant)

@@ -4,17 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
-use sea_orm::{
-    ColumnTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, Set, SqlErr,
-    TransactionTrait,
-};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, Set, SqlErr};
 use tenancy_core::{Domain, Error, ErrorKind, Tenant, TenantId, TenantKey, TenantSlug};
 
 use super::entity::{counter, domain, reserved, tenant};
 use super::{counter_row, record, unavailable};
+use crate::conduit::{Link, Unit};
+use crate::plain::Plain;
 
 pub(super) struct Change {
-    pub(super) tx: DatabaseTransaction,
+    pub(super) tx: Plain<Unit>,
     /// Seconds since 1970.
     pub(super) now: i64,
     /// A version that is this change's own.
@@ -25,7 +24,7 @@ pub(super) struct Change {
 
 impl Change {
     /// Begins with the statement that locks the catalog's one row: whatever is read afterwards stays true until the end.
-    pub(super) async fn begin(db: &DatabaseConnection) -> Result<Self, Error> {
+    pub(super) async fn begin(db: &Plain<Link>) -> Result<Self, Error> {
         let now = record::to_seconds(SystemTime::now())?;
         let tx = db.begin().await.map_err(unavailable)?;
         let version = next_version(&tx).await?;
@@ -107,7 +106,7 @@ impl Change {
     }
 }
 
-async fn next_version(tx: &DatabaseTransaction) -> Result<i64, Error> {
+async fn next_version(tx: &Plain<Unit>) -> Result<i64, Error> {
     let next = Expr::col(counter::Column::Version).add(1);
     let next = counter::Entity::update_many().col_expr(counter::Column::Version, next);
     next.filter(counter::Column::Id.eq(1)).exec(tx).await.map_err(unavailable)?;

@@ -39,6 +39,8 @@ pub use domains::DomainClaim;
 pub use migration::CreateTenantCatalog;
 pub use watch::CatalogWatch;
 
+use crate::conduit::Link;
+use crate::plain::Plain;
 use crate::scrub::scrub;
 
 /// The tenants that stand in the tables of `CreateTenantCatalog`.
@@ -65,7 +67,11 @@ use crate::scrub::scrub;
 /// ```
 #[derive(Clone)]
 pub struct DatabaseCatalog {
-    db: DatabaseConnection,
+    /// For what needs a connection of its own.
+    pool: DatabaseConnection,
+    db: Plain<Link>,
+    /// A pooler in transaction mode, which drops notifications, is before the server.
+    pooler: bool,
     bases: Arc<[Domain]>,
     time_limit: Duration,
 }
@@ -74,7 +80,33 @@ impl DatabaseCatalog {
     /// Returns the catalog in the database behind `db`.
     #[must_use]
     pub fn new(db: DatabaseConnection) -> Self {
-        Self { db, bases: Arc::default(), time_limit: Duration::from_secs(5) }
+        let (pool, db) = (db.clone(), Plain::to(db));
+        Self { pool, db, pooler: false, bases: Arc::default(), time_limit: Duration::from_secs(5) }
+    }
+
+    /// States that a pooler in transaction mode, such as PgBouncer, is between this program and PostgreSQL.
+    ///
+    /// Every look-up then runs in a transaction, and none is prepared by name: the next transaction may run on a server
+    /// connection where that name stands for another client's statement. A [`CatalogWatch`] does not listen for
+    /// notifications then, and asks for changes alone.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), sea_orm::DbErr> {
+    /// use tenancy_seaorm::catalog::DatabaseCatalog;
+    ///
+    /// let db = sea_orm::Database::connect("postgres://catalog@pgbouncer:6432/platform").await?;
+    /// let catalog = DatabaseCatalog::new(db).behind_transaction_pooler();
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "postgres")]
+    #[must_use]
+    pub fn behind_transaction_pooler(mut self) -> Self {
+        self.db = Plain::behind_transaction_pooler(self.pool.clone());
+        self.pooler = true;
+        self
     }
 
     /// Names the platform's own base domains: neither they nor anything below them is a tenant's own domain, whatever

@@ -86,13 +86,17 @@ impl CatalogWatch {
     }
 
     async fn listen(&self) -> Option<Listener> {
-        if self.notifications { Listener::connect(&self.cache.catalog().db).await } else { None }
+        if self.listens() { Listener::connect(&self.cache.catalog().pool).await } else { None }
+    }
+
+    fn listens(&self) -> bool {
+        self.notifications && !self.cache.catalog().pooler
     }
 
     /// Follows one connection until it is lost; without one, until it is time to try again.
     async fn follow(&self, mut listener: Option<Listener>, seen: &mut Option<u64>) -> Result<(), Error> {
         self.catch_up(seen).await?;
-        let retry = self.notifications && Listener::is_possible(&self.cache.catalog().db);
+        let retry = self.listens() && Listener::is_possible(&self.cache.catalog().pool);
         let mut next = Instant::now() + self.interval;
         loop {
             let heard = match &mut listener {

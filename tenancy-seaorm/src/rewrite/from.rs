@@ -113,9 +113,7 @@ impl Walk<'_> {
             }
             JoinOperator::FullOuter(on) => {
                 self.constraint(on, part)?;
-                for guard in left.drain(..).chain(right) {
-                    self.derive(&guard)?;
-                }
+                left.drain(..).chain(right).try_for_each(|guard| self.derive(&guard))?;
             }
             _ => return Err(unclear("a join of another database")),
         }
@@ -142,7 +140,8 @@ impl Walk<'_> {
         if guards.is_empty() {
             return Ok(());
         }
-        let Some(at) = part.on else {
+        // Under an alias too: from outside of it a condition in ON is no more than one predicate beside another.
+        let Some(at) = part.on.filter(|_| self.sources.aliases == 0) else {
             return guards.iter().try_for_each(|guard| self.derive(guard));
         };
         if part.end <= at + 1 {
@@ -193,6 +192,7 @@ impl Walk<'_> {
         let before = self.sources.guards.len();
         let item = std::mem::replace(&mut self.sources.item, before);
         let names = if alias.is_some() { std::mem::take(&mut self.names) } else { Vec::new() };
+        self.sources.aliases += usize::from(alias.is_some());
         let guards = self.tree(tree, part.first + 1, self.toks.toks[part.first].mate)?;
         self.sources.item = item;
         if alias.is_none() {
@@ -202,10 +202,8 @@ impl Walk<'_> {
         self.distinct()?;
         self.names = names;
         self.sources.guards.truncate(before);
-        for guard in &guards {
-            self.derive(guard)?;
-            self.sources.hidden.push(guard.name.1);
-        }
+        guards.iter().try_for_each(|guard| self.derive(guard))?;
+        self.sources.aliases -= 1;
         Ok(Vec::new())
     }
 
@@ -260,8 +258,9 @@ impl Walk<'_> {
         self.names.push(guard.qualifier.clone());
         if alias.as_ref().is_some_and(|alias| !alias.columns.is_empty() || alias.at.is_some()) {
             // Renamed columns could give the tenant column's name to another one.
+            self.sources.aliases += 1;
             self.derive(&guard)?;
-            self.sources.hidden.push(last);
+            self.sources.aliases -= 1;
             return Ok(None);
         }
         self.sources.guards.push(guard.clone());
@@ -293,6 +292,9 @@ impl Walk<'_> {
         self.edits.after_inner(last, inner);
         self.edits.after(last, Piece::text(closing));
         self.note(&guard.table, "derived table");
+        if self.sources.aliases > 0 {
+            self.sources.hidden.push(last);
+        }
         Ok(())
     }
 

@@ -44,6 +44,8 @@ pub(super) struct Sources {
     pub(super) barriers: Vec<Barrier>,
     /// The last tokens of the names of tables that an alias hides: they stand in derived tables of their own.
     pub(super) hidden: Vec<usize>,
+    /// How many aliases hide the tables of the join at hand.
+    pub(super) aliases: usize,
     /// There is an outer join, so that a table's columns may be NULL.
     pub(super) nullable: bool,
     /// What the relations are called, as names are compared.
@@ -335,7 +337,7 @@ mod tests {
     use crate::{Dialect, LeakyPredicates, Policy, Rewriter};
 
     fn scoped(sql: &str) -> String {
-        let policy = Policy::builder().owned_table("orders").owned_table("tags");
+        let policy = Policy::builder().owned_table("orders").owned_table("tags").global_table("countries");
         let policy = policy.leaky_predicates(LeakyPredicates::Fence).build().expect("a policy");
         let scoped = Rewriter::new(&policy, Dialect::Postgres).explain(sql);
         scoped.map_or_else(|error| format!("refused: {}", error.construct()), |scoped| scoped.sql)
@@ -348,6 +350,26 @@ mod tests {
         assert!(!scoped(sql).contains("OFFSET"), "{}", scoped(sql));
         let read = "WITH w AS (SELECT code FROM orders) SELECT code FROM w WHERE code::int > 1";
         assert!(scoped(read).contains("OFFSET 0) SELECT"), "{}", scoped(read));
+    }
+
+    /// FLT-33: outside of an alias nothing qualifies its tables, on whichever side of which join they stand.
+    #[test]
+    fn what_an_alias_hides_is_fenced_behind_every_kind_of_join() {
+        for join in [
+            "orders JOIN tags ON true",
+            "tags LEFT JOIN orders ON orders.id = tags.id",
+            "orders RIGHT JOIN tags ON orders.id = tags.id",
+            "orders FULL JOIN tags ON orders.id = tags.id",
+            "tags NATURAL LEFT JOIN orders",
+            "tags LEFT JOIN orders USING (id)",
+            "countries c RIGHT JOIN (tags LEFT JOIN orders ON orders.id = tags.id) ON c.id = tags.id",
+            "countries c LEFT JOIN (orders CROSS JOIN tags) AS b ON c.id = b.id",
+        ] {
+            let whole = scoped(&format!("SELECT 1 FROM ({join}) AS a WHERE 'xab' ~ a.code"));
+            assert_eq!(whole.matches("= $1 OFFSET 0)").count(), 2, "{whole}");
+            let plain = scoped(&format!("SELECT 1 FROM ({join}) AS a WHERE a.code = 'x'"));
+            assert!(!plain.contains("OFFSET") && plain.matches("= $1)").count() == 2, "{plain}");
+        }
     }
 
     /// FLT-33: PostgreSQL refuses OFFSET in a recursive query, into which it pushes nothing; a sibling of one that

@@ -15,6 +15,7 @@ mod from;
 mod functions;
 mod insert;
 mod leak;
+mod literal;
 mod plan;
 mod refuse;
 mod rules;

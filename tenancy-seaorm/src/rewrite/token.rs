@@ -8,6 +8,7 @@ use sqlparser::dialect::{Dialect, MySqlDialect, PostgreSqlDialect, SQLiteDialect
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer, Whitespace};
 
+use super::literal;
 use crate::error::{Error, ErrorKind};
 use crate::policy::Dialect as Sql;
 
@@ -91,6 +92,9 @@ impl<'a> Tokens<'a> {
                 continue;
             }
             let kind = kind_of(&token, &self.sql[start..cursor.at])?;
+            if kind == Kind::Quoted && dialect == Sql::MySql {
+                literal::check(&self.sql[start..cursor.at])?;
+            }
             let here = Location::new(1, self.toks.len() as u64 + 1);
             self.toks.push(Tok { kind, start, end: cursor.at, mate: usize::MAX });
             parsed.push(TokenWithSpan { token, span: Span::new(here, here) });

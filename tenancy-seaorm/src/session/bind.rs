@@ -8,7 +8,9 @@ use sea_orm::sqlx::{self, PgConnection, Row};
 
 use super::shelf::Shelf;
 use crate::error::{Error, ErrorKind};
-use crate::wire::{Held, Home, Origin, Settings, Wire, runtime};
+use crate::pools::PooledDatabase;
+use crate::schema::SchemaName;
+use crate::wire::{Held, Home, Origin, Settings, Wire, acquire, runtime};
 
 /// In one statement: what the connection is set to now, what it is set to from now on, and where it then looks.
 ///
@@ -18,7 +20,8 @@ const BIND: &str = "SELECT pg_catalog.current_setting('search_path'), pg_catalog
     pg_catalog.pg_backend_pid(), \
     pg_catalog.set_config('role', coalesce($3, pg_catalog.current_setting('role')), false), \
     pg_catalog.set_config('search_path', coalesce($1, pg_catalog.current_setting('search_path')), false), \
-    pg_catalog.set_config('tenancy.tenant_id', $2, false), pg_catalog.current_schema()::text";
+    pg_catalog.set_config('tenancy.tenant_id', $2, false), pg_catalog.current_schema()::text, \
+    pg_catalog.to_regnamespace($4) IS NOT NULL";
 
 /// Sets a connection that comes from the pool.
 pub(super) async fn fresh(shelf: &Arc<Shelf>, mut conn: Held, settings: Settings) -> Result<Wire, DbErr> {
@@ -37,6 +40,15 @@ pub(super) async fn again(
     Ok(wire(shelf, conn, settings, origin))
 }
 
+/// Sets the connection that is leased, and gives it back before the lease ends.
+pub(crate) async fn leased(lease: PooledDatabase, settings: Settings) -> Result<Wire, DbErr> {
+    let conn = lease.db().get_postgres_connection_pool().acquire().await.map_err(acquire)?;
+    let mut conn = Held::new(conn);
+    let origin = bind(&mut conn, &settings, None).await?;
+    let unnamed = settings.unnamed;
+    Ok(Wire::new(conn, Home::Lease { lease, origin }, unnamed))
+}
+
 /// Takes a connection that is set to `settings`.
 pub(super) fn wire(shelf: &Arc<Shelf>, conn: Held, settings: Settings, origin: Origin) -> Wire {
     let unnamed = settings.unnamed;
@@ -52,6 +64,7 @@ async fn bind(conn: &mut PgConnection, settings: &Settings, known: Option<Origin
         .bind(path.as_deref())
         .bind(&tenant)
         .bind(role.as_deref())
+        .bind(settings.schema.as_ref().map(SchemaName::quoted))
         .fetch_one(conn)
         .await
         .map_err(|error| DbErr::Conn(runtime(error)))?;
@@ -68,10 +81,11 @@ async fn bind(conn: &mut PgConnection, settings: &Settings, known: Option<Origin
     if !told {
         return Err(unusable("it does not keep what it is told"));
     }
-    if let Some(schema) = &settings.schema
-        && text(6) != schema.as_str()
-    {
-        return Err(crate::schema::missing().into());
+    if let Some(schema) = &settings.schema {
+        let there = row.try_get::<bool, _>(7).unwrap_or_default();
+        if !there || (settings.searched && text(6) != schema.as_str()) {
+            return Err(crate::schema::missing().into());
+        }
     }
     match known {
         Some(known) if known.pid != now.pid => {

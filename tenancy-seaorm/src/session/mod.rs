@@ -8,6 +8,7 @@ mod bind;
 mod probe;
 mod shelf;
 
+pub(crate) use self::bind::leased;
 pub use self::probe::Pooling;
 pub(crate) use self::probe::{Between, pooled};
 pub(crate) use self::shelf::Shelf;

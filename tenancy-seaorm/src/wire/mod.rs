@@ -24,6 +24,7 @@ pub(crate) use self::pinned::Pinned;
 pub(crate) use self::restore::{Origin, to_pool, to_shelf};
 pub(crate) use self::settings::Settings;
 use crate::error::{Error, ErrorKind};
+use crate::pools::PooledDatabase;
 use crate::session::Shelf;
 
 /// Where a connection goes when nobody uses it any more.
@@ -32,6 +33,8 @@ pub(crate) enum Home {
     Pool,
     /// Onto the shelf, still set to its tenant.
     Shelf { shelf: Arc<Shelf>, settings: Settings, origin: Origin },
+    /// Back to the registry that leased it, as it was before.
+    Lease { lease: PooledDatabase, origin: Origin },
 }
 
 /// One connection, and what is known about its state.
@@ -243,6 +246,10 @@ impl Drop for Wire {
         match home {
             Home::Pool if !open && !self.unsure => conn.give_back(),
             Home::Pool => drop(runtime.spawn(to_pool(conn, open, None))),
+            Home::Lease { lease, origin } => drop(runtime.spawn(async move {
+                to_pool(conn, open, Some(origin)).await;
+                drop(lease);
+            })),
             Home::Shelf { shelf, settings, origin } if !open && !self.unsure && !shelf.is_careful() => {
                 shelf.put(conn, settings, origin);
             }

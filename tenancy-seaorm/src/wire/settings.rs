@@ -13,6 +13,9 @@ pub(crate) struct Settings {
     /// None for questions about the database itself.
     pub(crate) tenant: Option<TenantId>,
     pub(crate) schema: Option<SchemaName>,
+    /// The schema is what the connection searches, rather than what each statement names. A path that changes makes
+    /// PostgreSQL plan anew whatever was prepared, also where each name has its schema.
+    pub(crate) searched: bool,
     /// The role that is assumed: in schemas whose owners are kept apart, the schema's.
     pub(crate) role: Option<SchemaName>,
     /// A pooler may give each transaction another server connection, where a prepared statement's name may stand for
@@ -23,7 +26,7 @@ pub(crate) struct Settings {
 
 impl Settings {
     pub(crate) fn of(context: &TenantContext) -> Self {
-        Self { tenant: Some(context.id().clone()), schema: None, role: None, unnamed: false }
+        Self { tenant: Some(context.id().clone()), schema: None, searched: true, role: None, unnamed: false }
     }
 
     /// The value of the setting; empty for nobody.
@@ -33,7 +36,7 @@ impl Settings {
 
     /// The value of `search_path`: one quoted identifier, before which PostgreSQL searches `pg_catalog`.
     pub(crate) fn path(&self) -> Option<String> {
-        self.schema.as_ref().map(SchemaName::quoted)
+        self.schema.as_ref().filter(|_| self.searched).map(SchemaName::quoted)
     }
 
     /// What follows BEGIN, in the same message: in force until the transaction ends.
@@ -49,10 +52,10 @@ impl Settings {
             sql += &format!("; SET LOCAL {TENANT} = {}", literal(&tenant.to_string()));
         }
         if let Some(path) = self.path() {
-            sql += &format!(
-                "; SET LOCAL search_path = {path}; SELECT {}::pg_catalog.regnamespace",
-                literal(&path)
-            );
+            sql += &format!("; SET LOCAL search_path = {path}");
+        }
+        if let Some(schema) = self.schema.as_ref().map(SchemaName::quoted) {
+            sql += &format!("; SELECT {}::pg_catalog.regnamespace", literal(&schema));
         }
         if let Some(role) = &self.role {
             sql += &format!("; SET LOCAL ROLE {}", role.quoted());

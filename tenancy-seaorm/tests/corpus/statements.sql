@@ -387,6 +387,14 @@ SELECT note FROM orders WHERE 'a' ~ code
 -- only: postgres
 SELECT x.note FROM (SELECT note, code FROM orders) x WHERE 'a' ~ x.code
 --#
+-- FLT-33 a predicate over a join whose alias hides the tables, the nullable one too
+-- only: postgres
+SELECT x.note FROM (tags t LEFT JOIN orders o ON o.id = t.id) AS x WHERE 'a' ~ x.code
+--#
+-- FLT-33 the same where both sides are nullable
+-- only: postgres
+SELECT x.note FROM (tags t FULL JOIN orders o ON o.id = t.id) AS x WHERE 'a' ~ x.code
+--#
 -- FLT-33 division
 -- only: postgres
 SELECT note FROM orders WHERE 100 / (total - 30) > 1

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use sea_orm::{
     ActiveModelTrait, ActiveValue::NotSet, ActiveValue::Set, ColumnTrait, ConnectionTrait,
-    DatabaseConnection, DbBackend, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    DatabaseConnection, DbBackend, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, Statement,
 };
-use tenancy_seaorm::{Error, ErrorKind, LeakyPredicates};
+use tenancy_seaorm::{Error, ErrorKind, LeakyPredicates, Tenancy};
 
 use crate::corpus::differences_on;
-use crate::fixture::{Shop, customer, open, order, policy, tag};
+use crate::fixture::{Shop, context, customer, open, order, policy, tag};
 
 struct Server {
     process: Child,
@@ -85,6 +85,7 @@ async fn statements_on_mariadb_see_one_tenant() {
         Err(reason) => return println!("MariaDB: skipped, {reason}"),
     };
     entities(&server).await;
+    strings(&server).await;
     crate::catalog::mariadb::holds_its_tenants(server.database("catalog").await).await;
     let fenced = || policy().leaky_predicates(LeakyPredicates::Fence);
     let shared = Shop::of(server.database("shared").await, None, fenced()).await;
@@ -149,4 +150,23 @@ async fn entities(server: &Server) {
             "{hidden}"
         );
     }
+}
+
+/// A server may end strings elsewhere than the rewriter: what stands behind one is code to it, or a comment.
+async fn strings(server: &Server) {
+    let shop = Shop::of(server.database("strings").await, None, policy()).await;
+    let root = server.database("other_mode").await;
+    root.execute_unprepared("SET GLOBAL sql_mode = 'NO_BACKSLASH_ESCAPES'").await.expect("a mode");
+    let raw = open(&format!("mysql://root@127.0.0.1:{}/strings", server.port)).await;
+    root.execute_unprepared("SET GLOBAL sql_mode = DEFAULT").await.expect("a mode");
+    let select = |sql: &str| Statement::from_string(DbBackend::MySql, sql);
+    let cut = r"SELECT 'x\' AS x FROM orders -- ' AS y FROM orders";
+    let seen = raw.query_all_raw(select(cut)).await.expect("it is sound to such a server").len();
+    assert!(seen > 3, "the server reads another statement than it seems to be: {seen} rows");
+    let a = Tenancy::new(raw, policy().build().expect("a policy")).expect("a tenancy").tenant(&context(1));
+    let refused = a.query_all_raw(select(cut)).await.expect_err("a string that ends elsewhere");
+    assert_eq!(Error::of(&refused).map(Error::kind), Some(ErrorKind::Unparsable));
+    let whole = r"SELECT 'x\\' AS x, 'it''s' AS y FROM orders";
+    assert_eq!(a.query_all_raw(select(whole)).await.expect("it is the same in both modes").len(), 2);
+    drop(shop);
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::coverage::Coverage;
 use super::describe::handler::BoxError;
@@ -13,6 +13,7 @@ use super::detect::logs::Log;
 use super::detect::twin::{self, Noise};
 use super::detect::{Detector, Finding, oracle};
 use super::late::Late;
+use super::meter::{Meter, Part};
 use super::program::run::{Record, Run};
 use super::program::{Action, Program, Step};
 use super::selfcheck::Plant;
@@ -29,6 +30,7 @@ const SETTLE: Duration = Duration::from_millis(1_300);
 const AGAIN: usize = 3;
 
 /// What came of it.
+#[derive(Clone)]
 pub(crate) struct Attempt {
     pub(crate) finding: Option<Finding>,
     pub(crate) records: Vec<Record>,
@@ -43,42 +45,76 @@ pub(crate) struct Bench {
     pub(crate) log: Log,
     pub(crate) noise: Noise,
     late: Late,
+    meter: Arc<Meter>,
     /// What was looked at again and found to be nobody's doing.
     pub(crate) excused: BTreeSet<(u16, Detector)>,
 }
 
+/// How a program is run with everybody.
+#[derive(Default)]
+struct How {
+    plant: Option<Plant>,
+    patient_from: Option<u16>,
+    eager: bool,
+    /// Without looking for anything but answers.
+    blind: bool,
+}
+
 impl Bench {
-    pub(crate) fn new(start: Start, log: Log, late: Late) -> Self {
-        Self { start, log, noise: Noise::new(), late, excused: BTreeSet::new() }
+    pub(crate) fn new(start: Start, log: Log, late: Late, meter: Arc<Meter>) -> Self {
+        Self { start, log, noise: Noise::new(), late, meter, excused: BTreeSet::new() }
     }
 
     pub(crate) async fn service(&self, world: World) -> Result<Service, Error> {
+        let begun = Instant::now();
         let started = (self.start)(world).await;
+        self.meter.add(Part::Starting, begun.elapsed());
         started.map_err(|error| Error::start("the service did not start", error))
     }
 
-    /// Runs `program` with everybody; `twin` is the tenant whose answers are compared with those it gets alone.
+    /// Runs `program` with everybody; `twins` are the tenants whose answers are compared with those they get alone.
     pub(crate) async fn attempt(
         &mut self,
         program: &Program,
-        twin: Option<usize>,
+        twins: &[usize],
         plant: Option<Plant>,
     ) -> Result<Attempt, Error> {
+        let how = How { plant, ..How::default() };
+        let (mut attempt, vague) = self.together(program, how).await?;
+        if let (Some(finding), true) = (&attempt.finding, vague) {
+            // The rows were looked at after several steps: now after each of them.
+            let how = How { eager: true, ..How::default() };
+            let (precise, _) = self.together(&cut(program, finding), how).await?;
+            let same = precise.finding.as_ref().is_some_and(|other| other.detector == finding.detector);
+            if same {
+                (attempt.finding, attempt.records) = (precise.finding, precise.records);
+            }
+        }
+        for tenant in twins {
+            if attempt.finding.is_none() {
+                attempt.finding = self.compare(program, *tenant, &attempt.records).await?;
+                let compared = attempt.records.iter().filter(|record| record.caller == *tenant).count();
+                attempt.coverage.observe(Detector::Twin, compared as u64);
+            }
+        }
+        Ok(attempt)
+    }
+
+    /// One run with everybody, and whether what was found may be an earlier step's doing.
+    async fn together(&self, program: &Program, how: How) -> Result<(Attempt, bool), Error> {
         let service = self.service(program.world.clone()).await?;
-        let mut run = Run::start(&service, &program.world, &self.log, true).await?;
-        run.plant = plant;
+        let mut run = Run::start(&service, &program.world, &self.log, !how.blind).await?;
+        run.plant = how.plant;
+        run.patient_from = how.patient_from;
+        run.looks_from = how.patient_from.unwrap_or(0);
+        run.eager = how.eager;
         run.excused = self.excused.clone();
         run.late = self.late.clone();
-        let mut finding = run.program(program).await?;
-        let (records, mut coverage, plant) = (run.records, run.coverage, run.plant);
+        run.meter = Arc::clone(&self.meter);
+        let finding = run.program(program).await?;
+        let (records, mut coverage, plant, vague) = (run.records, run.coverage, run.plant, run.vague);
         coverage.programs = 1;
-        drop(service);
-        if let (None, Some(tenant)) = (&finding, twin) {
-            finding = self.compare(program, tenant, &records).await?;
-            let compared = records.iter().filter(|record| record.caller == tenant).count();
-            coverage.observe(Detector::Twin, compared as u64);
-        }
-        Ok(Attempt { finding, records, coverage, plant })
+        Ok((Attempt { finding, records, coverage, plant }, vague))
     }
 
     /// D3. What differs is looked at again: in a second run alone, and after a while.
@@ -121,6 +157,7 @@ impl Bench {
     async fn alone(&self, program: &Program, like: &[Record]) -> Result<Vec<Record>, Error> {
         let service = self.service(program.world.clone()).await?;
         let mut run = Run::start(&service, &program.world, &self.log, false).await?;
+        run.meter = Arc::clone(&self.meter);
         run.like(like);
         run.program(program).await?;
         Ok(run.records)
@@ -139,7 +176,7 @@ impl Bench {
         records: &[Record],
     ) -> Result<bool, Error> {
         match finding.detector {
-            Detector::Twin => self.stays(program, finding).await,
+            Detector::Twin => self.stays(program, finding, records).await,
             Detector::Rows | Detector::Job => {
                 self.again(&cut(program, finding), finding, Some(finding.step)).await
             }
@@ -160,12 +197,13 @@ impl Bench {
         patient: Option<u16>,
     ) -> Result<bool, Error> {
         for _ in 0..AGAIN {
-            let service = self.service(program.world.clone()).await?;
-            let mut run = Run::start(&service, &program.world, &self.log, true).await?;
-            run.patient_from = patient;
-            run.excused = self.excused.clone();
-            run.late = self.late.clone();
-            if run.program(program).await?.is_some_and(|other| other.detector == finding.detector) {
+            let how = How { patient_from: patient, eager: true, ..How::default() };
+            let (attempt, _) = self.together(program, how).await?;
+            let same = |other: &Finding| {
+                // What is waited for is one step's doing.
+                other.detector == finding.detector && patient.is_none_or(|step| other.step == step)
+            };
+            if attempt.finding.as_ref().is_some_and(same) {
                 return Ok(true);
             }
         }
@@ -173,7 +211,12 @@ impl Bench {
     }
 
     /// D3 once more, with a pause before the request that differed: what is stale is late, not leaked (B06).
-    async fn stays(&mut self, program: &Program, finding: &Finding) -> Result<bool, Error> {
+    async fn stays(
+        &mut self,
+        program: &Program,
+        finding: &Finding,
+        records: &[Record],
+    ) -> Result<bool, Error> {
         let Some(tenant) = finding.to else { return Ok(true) };
         let Some(at) = program.steps.iter().position(|step| step.number == finding.step) else {
             return Ok(true);
@@ -182,15 +225,15 @@ impl Bench {
         let mut slow = program.clone();
         slow.steps.truncate(at + 1);
         slow.steps.insert(at, Step { number: u16::MAX, action: Action::Pause { millis } });
-        let service = self.service(slow.world.clone()).await?;
-        let mut run = Run::start(&service, &slow.world, &self.log, false).await?;
-        run.program(&slow).await?;
-        let shared = run.records;
-        let alone = self.alone(&slow.alone(tenant), &shared).await?;
+        let twin = slow.alone(tenant);
+        let blind = How { blind: true, ..How::default() };
+        // Both at once: most of it is the pause.
+        let (shared, alone) =
+            futures_util::future::join(self.together(&slow, blind), self.alone(&twin, records)).await;
         let last = |records: Vec<Record>| {
             records.into_iter().filter(|record| record.step == finding.step).collect::<Vec<_>>()
         };
-        Ok(twin::judge(&last(shared), &last(alone), &self.noise).is_some())
+        Ok(twin::judge(&last(shared?.0.records), &last(alone?), &self.noise).is_some())
     }
 }
 

@@ -16,6 +16,7 @@ mod entry;
 mod late;
 mod leak;
 mod matrix;
+mod meter;
 mod program;
 mod progress;
 mod search;
@@ -30,6 +31,7 @@ pub use self::{
     entry::{Check, check_isolation, replay},
     leak::Leak,
     matrix::AccessMatrix,
+    meter::Spent,
     seed::Seed,
     verdict::Verdict,
 };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use super::detect::logs::Log;
 use super::detect::{Detector, Finding};
 use super::late::Late;
 use super::leak::Leak;
+use super::meter::{Meter, Part};
 use super::program::run::Record;
 use super::program::{Program, generate};
 use super::progress::Progress;
@@ -46,6 +47,7 @@ pub(crate) struct Search {
     begun: Instant,
     progress: Progress,
     late: Late,
+    meter: Arc<Meter>,
 }
 
 #[derive(Default)]
@@ -85,6 +87,7 @@ impl Search {
             begun,
             progress: Progress::new(budget),
             late: Late::default(),
+            meter: Arc::default(),
         })
     }
 
@@ -118,7 +121,7 @@ impl Search {
         let proved = std::mem::take(&mut found.proved);
         let mut verdict =
             Verdict::new(&self.described.operations, &found.coverage, leak, self.begun.elapsed(), self.seed);
-        (verdict.proved, verdict.budget) = (proved, self.budget);
+        (verdict.proved, verdict.budget, verdict.spent) = (proved, self.budget, self.meter.spent());
         verdict.doubtful = std::mem::take(&mut found.doubtful).into_iter().collect();
         Ok(verdict)
     }
@@ -126,9 +129,10 @@ impl Search {
     /// Runs programs until somebody is done.
     fn lane(&self, programs: u64, until: Duration) {
         loop {
-            // At least one program runs, however short the budget.
-            let some = self.next.load(Ordering::Relaxed) > 0;
-            if some && (self.over.load(Ordering::Relaxed) || self.begun.elapsed() >= until) {
+            // Some programs run, however short the budget: what they leave out was not looked at, at all.
+            let some = self.next.load(Ordering::Relaxed) >= generate::ESSENTIAL;
+            let over = self.over.load(Ordering::Relaxed);
+            if over || some && self.begun.elapsed() >= until {
                 return;
             }
             let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -156,27 +160,28 @@ impl Search {
     }
 
     fn program(&self, number: u64) -> Result<Option<Leak>, Error> {
+        let begun = Instant::now();
         let program = generate::program(&self.described, self.seed, number);
         let log = Log::default();
         let runtime = runtime(program.threads, &log)?;
         log.capture_this_thread();
-        let twin = twin_of(&program.world, number);
+        let twins = program.twins(number);
         let outcome = runtime.block_on(async {
             let mut bench = self.bench(&log);
-            let Some((finding, attempt)) = self.confirmed(&mut bench, &program, twin).await? else {
+            let Some((finding, attempt)) = self.confirmed(&mut bench, &program, &twins).await? else {
                 return Ok(None);
             };
             let after = self.begun.elapsed();
             // The other lanes have nothing left to look for.
             self.over.store(true, Ordering::Relaxed);
-            let twin = twin.filter(|_| finding.detector == Detector::Twin);
             let requests = attempt.records.len();
             let shown = Shown { program: program.clone(), finding, attempt };
-            let shown = shrink(&mut bench, shown, twin).await?;
+            let shown = shrink(&mut bench, shown).await?;
             Ok(Some(Leak::new(&shown, self.seed, number, after, requests)))
         });
         Log::release_this_thread();
-        runtime.shutdown_timeout(Duration::from_millis(200));
+        runtime.shutdown_background();
+        self.meter.add(Part::Total, begun.elapsed());
         outcome
     }
 
@@ -185,10 +190,10 @@ impl Search {
         &self,
         bench: &mut Bench,
         program: &Program,
-        twin: Option<usize>,
+        twins: &[usize],
     ) -> Result<Option<(Finding, Attempt)>, Error> {
         for again in 0..DOUBTS {
-            let mut attempt = bench.attempt(program, twin, None).await?;
+            let mut attempt = bench.attempt(program, twins, None).await?;
             attempt.coverage.programs = u64::from(again == 0);
             self.note(&attempt.coverage);
             let Some(finding) = attempt.finding.clone() else { return Ok(None) };
@@ -228,7 +233,7 @@ impl Search {
     }
 
     fn bench(&self, log: &Log) -> Bench {
-        Bench::new(self.start.clone(), log.clone(), self.late.clone())
+        Bench::new(self.start.clone(), log.clone(), self.late.clone(), Arc::clone(&self.meter))
     }
 
     /// The detectors that are at work, but for the first; those that can be checked in one program together.
@@ -274,18 +279,23 @@ impl Search {
     }
 
     fn planted(&self, wanted: &BTreeSet<Detector>, number: u64) -> Result<Attempt, Error> {
-        let mut program = generate::program(&self.described, self.seed, number);
+        let begun = Instant::now();
+        let mut program = match wanted.contains(&Detector::Canary) {
+            true => generate::program(&self.described, self.seed, 0),
+            false => generate::whole(&self.described, self.seed, number),
+        };
         program.threads = false;
         let log = Log::default();
         let runtime = runtime(false, &log)?;
         log.capture_this_thread();
-        let twin = twin_of(&program.world, number);
+        let twin = program.twins(number).first().copied();
         let attempt = runtime.block_on(async {
             let plant = Plant::new(wanted, twin.unwrap_or(0));
-            let twin = twin.filter(|_| wanted.contains(&Detector::Twin));
-            self.bench(&log).attempt(&program, twin, Some(plant)).await
+            let twins: Vec<usize> = twin.filter(|_| wanted.contains(&Detector::Twin)).into_iter().collect();
+            self.bench(&log).attempt(&program, &twins, Some(plant)).await
         });
         Log::release_this_thread();
+        self.meter.add(Part::Total, begun.elapsed());
         attempt
     }
 
@@ -293,13 +303,16 @@ impl Search {
     pub(crate) fn replay(&self, seed: &Seed) -> Result<Option<Leak>, Error> {
         let program = generate::program(&self.described, seed.run, seed.program).only(&seed.steps);
         let log = Log::default();
-        let twin = twin_of(&program.world, seed.program).filter(|_| seed.detector == Detector::Twin);
+        let twins = match seed.detector {
+            Detector::Twin => program.twins(seed.program),
+            _ => Vec::new(),
+        };
         for _ in 0..REPLAYS {
             let runtime = runtime(program.threads, &log)?;
             log.capture_this_thread();
             let attempt = runtime.block_on(async {
                 let mut bench = self.bench(&log);
-                let mut attempt = bench.attempt(&program, twin, None).await?;
+                let mut attempt = bench.attempt(&program, &twins, None).await?;
                 let finding = attempt.finding.take_if(|finding| finding.detector == seed.detector);
                 if let Some(finding) = finding
                     && bench.confirms(&program, &finding, &attempt.records).await?
@@ -320,23 +333,14 @@ impl Search {
     }
 }
 
-/// The tenant whose answers are compared in the program of this number.
-fn twin_of(world: &World, number: u64) -> Option<usize> {
-    let active: Vec<usize> = world
-        .tenants()
-        .filter(|tenant| tenant.standing() == Standing::Active)
-        .map(|tenant| tenant.index())
-        .collect();
-    (!active.is_empty()).then(|| active[(number % active.len() as u64) as usize])
-}
-
 /// Starts the service once, to be told what it is.
 fn describe(start: &Start, seed: u64) -> Result<Service, Error> {
     let log = Log::default();
     let runtime = runtime(false, &log)?;
     let world = World::new(seed, &[Standing::Active, Standing::Active], false, 2);
     runtime.block_on(async {
-        let mut service = Bench::new(start.clone(), log, Late::default()).service(world).await?;
+        let mut service =
+            Bench::new(start.clone(), log, Late::default(), Arc::default()).service(world).await?;
         if let Some(url) = &service.hooks.app_url {
             crate::postgres::require_app_role(url).await?;
         }

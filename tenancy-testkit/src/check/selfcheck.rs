@@ -12,7 +12,7 @@ use super::program::run::Record;
 use super::program::signal::{Expect, Fault};
 
 /// Leaks that are put into a run one after the other, each where there is a place for it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Plant {
     /// The detectors that have not seen theirs.
     wanted: BTreeSet<Detector>,

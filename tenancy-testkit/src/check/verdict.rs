@@ -10,6 +10,7 @@ use super::describe::world::NAMES;
 use super::detect::Detector;
 use super::leak::Leak;
 use super::matrix::{AccessMatrix, aims};
+use super::meter::Spent;
 use crate::report::{self, MatrixCell, OperationCoverage, Report};
 
 /// What came of a run.
@@ -39,6 +40,8 @@ pub struct Verdict {
     pub doubtful: Vec<String>,
     /// How long the run might have taken.
     pub budget: Duration,
+    /// How many requests were sent in all, and where the time went.
+    pub spent: Spent,
     coverage: Coverage,
     operations: Vec<String>,
 }
@@ -66,6 +69,7 @@ impl Verdict {
             proved: BTreeSet::new(),
             doubtful: Vec::new(),
             budget: Duration::ZERO,
+            spent: Spent::default(),
             coverage: coverage.clone(),
             operations: operations.iter().map(Operation::name).collect(),
         }

@@ -24,7 +24,8 @@ use super::{Error, ErrorKind};
 /// bench = ["resolve/layer/domain", "resolve/layer/header"]
 /// metric = "added-ratio"        # what it adds, over what the other adds
 /// against = "set-request-header"
-/// at-most = 1.1
+/// at-most = 2.5                 # nothing gets worse
+/// goal = 1.1                    # printed beside the limit, not enforced
 /// ```
 ///
 /// | metric | what is compared | limit |
@@ -89,6 +90,8 @@ pub struct Budget {
     pub metric: Metric,
     /// The limit; up to it, inclusive, the budget is kept.
     pub at_most: Limit,
+    /// What is aimed at, where that is less than the limit: printed, not enforced.
+    pub goal: Option<Limit>,
     /// The bench that the cost is added to; the group's first one unless given.
     pub over: Option<String>,
     /// The bench that is compared with; the group's first one unless given.
@@ -291,12 +294,18 @@ impl Budgets {
 
 impl Budget {
     fn check(&self) -> Result<(), &'static str> {
-        let is_duration = matches!(self.at_most, Limit::Nanoseconds(_));
+        let is_duration = |limit: Limit| matches!(limit, Limit::Nanoseconds(_));
         let counts = matches!(self.metric, Metric::Count | Metric::AddedCount);
         if self.bench.iter().next().is_none() {
             Err("it is for no bench")
-        } else if is_duration != self.metric.is_time() {
+        } else if [Some(self.at_most), self.goal]
+            .into_iter()
+            .flatten()
+            .any(|it| is_duration(it) != self.metric.is_time())
+        {
             Err("times have limits such as \"2 ms\", and all else has plain numbers")
+        } else if self.goal.is_some_and(|goal| goal.value() > self.at_most.value()) {
+            Err("a goal above the limit is none")
         } else if counts != self.of.is_some() {
             Err("a count, and nothing else, says of what")
         } else if self.against.is_some() && !matches!(self.metric, Metric::Ratio | Metric::AddedRatio) {

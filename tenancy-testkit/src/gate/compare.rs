@@ -154,6 +154,7 @@ impl Change {
             detail: "against the base revision".to_owned(),
             value: Some(value),
             limit,
+            goal: None,
             why: None,
         }
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::budget::{self, Budget, Budgets, Metric};
+use super::budget::{self, Budget, Budgets, Limit, Metric};
 use super::run::{BenchRun, GroupRun, Run};
 use super::stats::{Bootstrap, Interval, median};
 use super::{Error, ErrorKind};
@@ -40,10 +40,38 @@ pub struct Finding {
     pub value: Option<Interval>,
     /// The limit.
     pub limit: f64,
+    /// What is aimed at, if that is not the limit.
+    pub goal: Option<f64>,
     /// Whether it is kept.
     pub verdict: Verdict,
     /// Why the limit is what it is.
     pub why: Option<String>,
+}
+
+/// Whether a figure is what was aimed at.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Aim {
+    /// It is, with its whole interval.
+    Reached,
+    /// The goal lies within the interval: this measurement does not tell.
+    Unclear,
+    /// It is not, with its whole interval.
+    Missed,
+}
+
+impl Finding {
+    /// Returns whether the goal, or the limit where there is no other, is reached; `None` if nothing was measured.
+    #[must_use]
+    pub fn aim(&self) -> Option<Aim> {
+        let (value, goal) = (self.value?, self.goal.unwrap_or(self.limit));
+        Some(if value.high <= goal {
+            Aim::Reached
+        } else if value.low > goal {
+            Aim::Missed
+        } else {
+            Aim::Unclear
+        })
+    }
 }
 
 /// Compares `run` with `budgets`.
@@ -98,6 +126,7 @@ fn judge_bench(budget: &Budget, group: &GroupRun, bench: &BenchRun) -> Result<Op
         detail: detail(budget),
         value: Some(value),
         limit,
+        goal: budget.goal.map(Limit::value),
         verdict,
         why: budget.why.clone(),
     }))
@@ -122,6 +151,7 @@ fn unmeasured(budget: &Budget, pattern: &str) -> Finding {
         detail: detail(budget),
         value: None,
         limit: budget.at_most.value(),
+        goal: budget.goal.map(Limit::value),
         verdict: if budget.optional { Verdict::Skipped } else { Verdict::Unclear },
         why: budget.why.clone(),
     }

@@ -46,7 +46,7 @@ pub use compare::Alternation;
 pub use error::{Error, ErrorKind};
 pub use history::{History, Moment};
 pub use interleave::Interleave;
-pub use judge::{Finding, Verdict, judge};
+pub use judge::{Aim, Finding, Verdict, judge};
 pub use machine::Machine;
 pub use overhead::{Noise, Overhead, OverheadProbe};
 pub use program::BenchProgram;

@@ -15,6 +15,26 @@ pub(crate) enum Placement {
     Walled,
     /// The rows of this tenant alone: what the others are compared with.
     Twin(usize),
+    /// The same tables as where all tenants share them, with the rows of this tenant alone: in its schema or database.
+    #[cfg(feature = "seaorm")]
+    Own(usize),
+    /// The same tables without a row of any tenant.
+    #[cfg(feature = "seaorm")]
+    Empty,
+}
+
+impl Placement {
+    /// Whether the rows of `tenant` are there.
+    fn holds(self, tenant: usize) -> bool {
+        match self {
+            Self::Shared | Self::Walled => true,
+            Self::Twin(own) => own == tenant,
+            #[cfg(feature = "seaorm")]
+            Self::Own(own) => own == tenant,
+            #[cfg(feature = "seaorm")]
+            Self::Empty => false,
+        }
+    }
 }
 
 /// The setting that tells row-level security whose rows are meant.
@@ -56,6 +76,30 @@ pub(crate) fn refill(world: &World, placement: Placement) -> String {
         push(&mut sql, format_args!("DELETE FROM {};", table.name.sql()));
     }
     sql + &fill(world, placement)
+}
+
+/// Statements that make the tables of tenants alone, with `tenant`'s rows, where new tables go.
+#[cfg(feature = "seaorm")]
+pub(crate) fn create_own(world: &World, tenant: usize) -> String {
+    let mut sql = String::new();
+    for number in (0..world.tables.len()).filter(|number| !world.tables[*number].global) {
+        create_table(world, number, Placement::Own(tenant), &mut sql);
+        insert_rows(world, number, Placement::Own(tenant), &mut sql);
+    }
+    sql
+}
+
+/// Statements that put the rows of [`create_own`]'s tables back, whatever is in them.
+#[cfg(feature = "seaorm")]
+pub(crate) fn refill_own(world: &World, tenant: usize) -> String {
+    let mut sql = String::new();
+    for table in world.tables.iter().rev().filter(|table| !table.global) {
+        push(&mut sql, format_args!("DELETE FROM {};", table.name.sql()));
+    }
+    for number in (0..world.tables.len()).filter(|number| !world.tables[*number].global) {
+        insert_rows(world, number, Placement::Own(tenant), &mut sql);
+    }
+    sql
 }
 
 /// Statements that remove `world`.
@@ -125,6 +169,8 @@ fn create_table(world: &World, number: usize, placement: Placement, sql: &mut St
 fn tenant_default(world: &World, placement: Placement) -> String {
     match placement {
         Placement::Shared => String::new(),
+        #[cfg(feature = "seaorm")]
+        Placement::Own(_) | Placement::Empty => String::new(),
         Placement::Walled => format!(" DEFAULT {}", current_tenant(world)),
         Placement::Twin(tenant) => format!(" DEFAULT {}", world.tenant_value(tenant).literal()),
     }
@@ -180,7 +226,7 @@ fn insert_rows(world: &World, number: usize, placement: Placement, sql: &mut Str
     let table = &world.tables[number];
     let mut rows = Vec::new();
     for (tenant, own) in world.rows[number].iter().enumerate() {
-        if !table.global && matches!(placement, Placement::Twin(twin) if twin != tenant) {
+        if !table.global && !placement.holds(tenant) {
             continue;
         }
         let id = world.tenant_value(tenant).literal();

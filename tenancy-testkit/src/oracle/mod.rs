@@ -47,7 +47,7 @@ pub use self::seed::Seed;
 pub use self::strategy::{StatementTree, Statements};
 pub use self::subject::{Layout, Refusal, RowSecurity, Scope, Scoped, Statement, Subject};
 #[cfg(feature = "seaorm")]
-pub use self::through::Connections;
+pub use self::through::{Connections, Model};
 pub use self::value::{Type, Value};
 pub use self::world::World;
 use crate::error::Error;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use tenancy_testkit::gate::{
-    BenchRun, Budgets, ErrorKind, Finding, GroupRun, Interval, Machine, Metric, Noise, Overhead, Report, Run,
-    Verdict, judge,
+    Aim, BenchRun, Budgets, ErrorKind, Finding, GroupRun, Interval, Machine, Metric, Noise, Overhead, Report,
+    Run, Verdict, judge,
 };
 
 use crate::support::{findings, paired, verdict};
@@ -125,6 +125,8 @@ fn budgets_that_are_not_understood_are_refused() {
         "[[budget]]\nbench = 'a'\nmetric = 'time'\nat-most = '1 ns'\nagainst = 'b'",
         "[[budget]]\nbench = 'a'\nmetric = 'ratio'\nat-most = 1\natmost = 2",
         "[[budget]]\nbench = []\nmetric = 'ratio'\nat-most = 1",
+        "[[budget]]\nbench = 'a'\nmetric = 'ratio'\nat-most = 1\ngoal = '3 ns'",
+        "[[budget]]\nbench = 'a'\nmetric = 'ratio'\nat-most = 1\ngoal = 2",
         "[compare]\nat-most = 0.5",
     ];
     for text in refused {
@@ -134,6 +136,25 @@ fn budgets_that_are_not_understood_are_refused() {
             "{text}"
         );
     }
+}
+
+#[test]
+fn a_goal_is_told_and_not_enforced() {
+    let finding = |goal: &str| {
+        let budget = format!("[[budget]]\nbench = 'group/ours'\nmetric = 'ratio'\nat-most = 1.2\n{goal}");
+        findings(&budget, &group()).remove(0)
+    };
+    for (goal, aim) in [("goal = 1.1", Aim::Missed), ("goal = 1.16", Aim::Reached), ("", Aim::Reached)] {
+        let finding = finding(goal);
+        assert_eq!((finding.verdict, finding.aim()), (Verdict::Within, Some(aim)), "{goal}");
+    }
+    let wide =
+        Finding { value: Some(Interval { low: 1.0, estimate: 1.1, high: 1.2 }), ..finding("goal = 1.1") };
+    assert_eq!(wide.aim(), Some(Aim::Unclear));
+    assert_eq!(Finding { value: None, ..wide }.aim(), None);
+    let report = Report::new(Machine::here(), vec![finding("goal = 1.1")]);
+    assert!(report.terminal().contains("1.100: not reached"), "{}", report.terminal());
+    assert_eq!(report.exit_code(), 0);
 }
 
 #[test]
@@ -158,6 +179,7 @@ fn exit_codes_tell_kept_from_broken_from_unknown() {
         detail: String::new(),
         value: Some(Interval::exact(1.0)),
         limit: 2.0,
+        goal: None,
         verdict,
         why: None,
     };

@@ -122,6 +122,9 @@ fn a_report_leaves_a_table_a_comment_and_a_plot_of_each_group() {
     let report = Report::new(Machine::here(), findings);
     assert!(report.terminal().contains("OVER"), "{}", report.terminal());
     assert!(report.markdown().contains("| group/right | ratio | 1.09"), "{}", report.markdown());
+    let results = report.results(&run);
+    assert!(results.contains("| `group/left` | 403 ns |  |  |"), "{results}");
+    assert!(results.contains("| `group/right` | 443 ns | 40 ns | 1.09"), "{results}");
 
     let history = scratch.path().join("history.jsonl");
     for revision in ["one", "two"] {

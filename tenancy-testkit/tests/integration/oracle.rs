@@ -9,7 +9,7 @@ use tenancy_core::TenantId;
 use tenancy_seaorm::Mutant;
 use tenancy_testkit::ErrorKind;
 use tenancy_testkit::oracle::{
-    Connections, Interceptor, Oracle, Refusal, RowSecurity, Scope, Scoped, Statement, Subject, World,
+    Connections, Interceptor, Model, Oracle, Refusal, RowSecurity, Scope, Scoped, Statement, Subject, World,
 };
 
 use crate::support::TestResult;
@@ -129,6 +129,78 @@ async fn a_tenants_connection_does_what_a_connection_of_its_own_does() -> TestRe
         assert_eq!(report.statements, statements);
         assert!(report.refused_share() <= 0.05, "{:.3} refused", report.refused_share());
         assert!(report.valid_share() >= 0.85, "{:.3} valid", report.valid_share());
+    }
+    Ok(())
+}
+
+/// What a tenant with its own schema cannot say: such a name would mean the shared table, with all tenants' rows.
+const NAMES_A_SCHEMA: &str = "a tenant's table named with a schema";
+
+async fn wherever_its_rows_are(model: Model, pooled: bool) -> TestResult {
+    let statements = number("TENANCY_STATEMENTS", 300);
+    let oracle = Connections::postgres().with_model(model).with_statements_per_world(100);
+    let oracle = oracle.with_seed(number("TENANCY_SEED", 4)).with_statements(statements);
+    let oracle = if pooled { oracle.with_pooler() } else { oracle };
+    let mut report = oracle.run().await?;
+    println!("{oracle:?}\n{report}");
+    assert!(report.differences.is_empty(), "see above");
+    assert_eq!(report.statements, statements);
+    let named: u64 =
+        report.refused.iter().filter(|(of, _)| of.ends_with(NAMES_A_SCHEMA)).map(|(_, n)| n).sum();
+    assert_eq!(named > 0, model == Model::Schema, "{named} statements that name the shared tables");
+    report.refused.retain(|construct, _| !construct.ends_with(NAMES_A_SCHEMA));
+    assert!(report.refused_share() <= 0.05, "{:.3} refused", report.refused_share());
+    assert!(report.valid_share() >= 0.85, "{:.3} valid", report.valid_share());
+    Ok(())
+}
+
+/// Placement point 1: statements do what they do alone, wherever a tenant's rows are (SCH-06 to SCH-09, RLS-07).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenants_connection_sees_its_rows_alone_wherever_they_are() -> TestResult {
+    for model in Model::ALL {
+        wherever_its_rows_are(model, false).await?;
+    }
+    Ok(())
+}
+
+/// Placement point 1: the same through PgBouncer in transaction mode (SCH-18).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenants_connection_sees_its_rows_alone_behind_a_transaction_pooler() -> TestResult {
+    for model in Model::ALL {
+        wherever_its_rows_are(model, true).await?;
+    }
+    Ok(())
+}
+
+/// Without the filter, connections to shared tables are caught, directly and through the pooler …
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_to_shared_tables_without_a_filter_are_caught() -> TestResult {
+    for pooled in [false, true] {
+        let oracle = Connections::postgres().with_policy(|policy| policy.break_on_purpose(Mutant::NoFilter));
+        let oracle = oracle.with_seed(1).with_statements(100).with_max_differences(1);
+        let oracle = if pooled { oracle.with_pooler() } else { oracle };
+        let report = oracle.run().await?;
+        let [found] = &report.differences[..] else { panic!("{report}") };
+        let again = oracle.replay(&found.seed.to_string()).await?;
+        assert_eq!(again.differences[0].found.sql, found.found.sql);
+    }
+    let sqlite = Connections::sqlite().with_model(Model::Schema).run().await;
+    assert_eq!(sqlite.expect_err("it has no schemas").kind(), ErrorKind::Configuration);
+    Ok(())
+}
+
+/// … and where a wall, a schema or a database keeps tenants apart, nothing of another tenant shows without it.
+///
+/// What such a rewriter does not complete, conflict targets and functional dependencies, is refused by the database
+/// (RLS-12): an error, where the twin gives rows.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_filter_the_second_fence_shows_nothing_of_others() -> TestResult {
+    for model in [Model::Walled, Model::Schema, Model::Database] {
+        let oracle = Connections::postgres().with_model(model).with_statements(200).with_max_differences(200);
+        let oracle = oracle.with_policy(|policy| policy.break_on_purpose(Mutant::NoFilter)).with_seed(1);
+        let mut report = oracle.run().await?;
+        report.differences.retain(|difference| difference.subject.sqlstate.is_none());
+        assert!(report.differences.is_empty(), "{model}: {report}");
     }
     Ok(())
 }

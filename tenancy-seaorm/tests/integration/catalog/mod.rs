@@ -3,6 +3,7 @@
 mod admin;
 mod domains;
 pub(crate) mod mariadb;
+mod trouble;
 mod watch;
 
 use sea_orm::{ConnectOptions, Database, DatabaseConnection};
@@ -18,6 +19,13 @@ impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         vec![Box::new(CreateTenantCatalog)]
     }
+}
+
+/// Makes the catalog's tables in a database of PostgreSQL.
+pub(crate) async fn migrate(url: &str) {
+    let db = connect(url).await;
+    Migrator::up(&db, None).await.expect("the migration runs");
+    db.close().await.expect("closed");
 }
 
 /// A migrated database, and what keeps it alive.

@@ -145,12 +145,41 @@ async fn dir_01_without_notifications_changes_are_asked_for() {
         assert!(!other.is_superseded());
         admin.remove(&id(2)).await.unwrap();
         eventually(async || node.found(&slug("t2")).await.is_none()).await;
-        // More at once than are loaded anew one by one.
-        for n in 3..=100 {
-            admin.update(&id(n), |tenant| tenant.with_plan("gold")).await.unwrap();
-        }
-        eventually(async || node.found(&slug("t100")).await.unwrap().plan() == Some("gold")).await;
     }
+}
+
+/// They are invalidated rather than loaded anew one by one.
+#[tokio::test]
+async fn many_changes_at_once_all_count() {
+    let platform = Platform::postgres().await;
+    for n in 1..=100 {
+        platform.admin().onboard(tenant(n, &format!("t{n}"))).await.unwrap();
+    }
+    let options =
+        |watch: CatalogWatch| watch.with_interval(Duration::from_millis(200)).without_notifications();
+    let node = Node::start(platform.another_node().await, options).await;
+    for n in 1..=100 {
+        node.found(&slug(&format!("t{n}"))).await.unwrap();
+    }
+    platform.db.execute_unprepared("UPDATE tenants SET plan = 'gold'").await.unwrap();
+    for n in [1, 50, 100] {
+        let name = slug(&format!("t{n}"));
+        eventually(async || node.found(&name).await.unwrap().plan() == Some("gold")).await;
+    }
+}
+
+/// What cannot be read may mean anything.
+#[tokio::test]
+async fn news_that_are_not_understood_make_a_node_ask() {
+    let platform = Platform::postgres().await;
+    platform.admin().onboard(tenant(1, "acme")).await.unwrap();
+    let node = Node::start(platform.another_node().await, |watch| watch.with_interval(NEVER)).await;
+    node.found(&slug("acme")).await.unwrap();
+    let run = async |sql: &str| platform.db.execute_unprepared(sql).await.unwrap();
+    run("ALTER TABLE tenants DISABLE TRIGGER tenancy_catalog_announce").await;
+    run("UPDATE tenants SET plan = 'gold' WHERE id = '1'").await;
+    run("NOTIFY tenancy_catalog, 'something new'").await;
+    eventually(async || node.found(&slug("acme")).await.unwrap().plan() == Some("gold")).await;
 }
 
 #[tokio::test]

@@ -1,12 +1,14 @@
 //! How many of the leaky variants the search catches, and whether it is silent on the others.
 //!
 //! ```sh
-//! cargo run -p tenancy-mutants --all-features --example score -- --budget 30 --write
-//! cargo run -p tenancy-mutants --all-features --example score -- --seeds 50 --budget 10 --write Correct B01 B02
+//! cargo run --profile score -p tenancy-mutants --all-features --example score -- --budget 30 --write
+//! cargo run --profile score -p tenancy-mutants --all-features --example score -- --seeds 50 --budget 4 --write Correct B01
+//! cargo run --profile score -p tenancy-mutants --all-features --example score -- --throughput 10
 //! ```
 
 mod describe;
 mod table;
+mod throughput;
 
 use std::time::Duration;
 
@@ -42,10 +44,16 @@ struct Arguments {
     /// Prints each leak, and what was doubted.
     #[arg(long)]
     verbose: bool,
+    /// Prints how many requests there are in a second, measured for so many seconds each, and nothing else.
+    #[arg(long)]
+    throughput: Option<u64>,
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments = Arguments::parse();
+    if let Some(seconds) = arguments.throughput {
+        return throughput::measure(seconds);
+    }
     let seed = u64::from_str_radix(&arguments.seed, 16)?;
     let chosen = |variant: &&Variant| {
         arguments.variants.is_empty() || arguments.variants.iter().any(|name| name == variant.name())
@@ -105,6 +113,7 @@ fn search(variant: Variant, arguments: &Arguments, seed: u64) -> Result<Verdict,
         _ => Outcome::Void { why: format!("{error:?}") },
     })?;
     if arguments.verbose {
+        println!("{}: {:.1?}, the search itself {:.1?}", variant.name(), verdict.spent, verdict.spent.own());
         verdict.doubtful.iter().for_each(|doubt| println!("{}, doubted: {doubt}", variant.name()));
     }
     let Some(leak) = &verdict.leak else { return Ok(verdict) };

@@ -76,12 +76,13 @@ impl Table {
         let after = |line: &&String| cell(line, 5)?.trim_end_matches(" s").parse::<f64>().ok();
         let mut times: Vec<f64> = leaky.iter().filter(caught).filter_map(&after).collect();
         times.sort_by(f64::total_cmp);
-        let median = times.get(times.len() / 2).copied().unwrap_or_default();
+        let part = |percent: usize| times.get(times.len() * percent / 100).copied().unwrap_or_default();
+        let (median, most) = (part(50), part(95));
         let budget = |line: &&&String| cell(line, 1)?.trim_end_matches(" s").parse::<f64>().ok();
         let in_time =
             |line: &&&String| after(line).zip(budget(line)).is_some_and(|(after, budget)| after <= budget);
         format!(
-            "{} of {} leaky variants caught, {} of them within the budget (a program that has begun is ended), median time to the first catch {median:.1} s; {} false alarms on {} others",
+            "{} of {} leaky variants caught, {} of them within the budget (a program that has begun is ended), time to the first catch {median:.1} s in the median and {most:.1} s at the 95th percentile; {} false alarms on {} others",
             leaky.iter().filter(caught).count(),
             leaky.len(),
             leaky.iter().filter(caught).filter(in_time).count(),
@@ -116,8 +117,8 @@ impl fmt::Display for Table {
 const HEAD: &str = "\
 # Score of the search
 
-Written by `cargo run -p tenancy-mutants --all-features --example score -- --write`, a line for each variant that it is told
-to examine. Variants: `src/variant.rs`; detectors: `tenancy_testkit::check::Detector`; `role` is the refusal to run on a role
+Written by `cargo run --profile score -p tenancy-mutants --all-features --example score -- --write`, a line for each variant
+that it is told to examine. Variants: `src/variant.rs`; detectors: `tenancy_testkit::check::Detector`; `role` is the refusal to run on a role
 that may do more than an application may (KIT-03). The budget is for each seed; \"load\" is the machine's load average over a
 minute when the line was written: with more processes than cores, seconds are longer than they seem.
 ";

@@ -83,11 +83,12 @@ impl Watch {
         text.map_err(|error| Error::server("the rows cannot be watched", error))
     }
 
-    /// Renames a table of `schema`, so that whoever asks for it finds none there.
+    /// Renames a table of `schema`, so that whoever asks for it finds none there: another one each time.
     pub(crate) async fn break_table(&mut self, schema: &str, pick: u32) -> Result<(), Error> {
         let failed = |error| Error::server("no table could be taken away", error);
         let tables = "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-            WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY 1";
+            WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND NOT c.relispartition \
+              AND right(c.relname, 5) <> '_gone' ORDER BY 1";
         let tables =
             sqlx::query(tables).bind(schema).fetch_all(&mut self.connection).await.map_err(failed)?;
         let Some(table) = tables.get(pick as usize % tables.len().max(1)) else { return Ok(()) };

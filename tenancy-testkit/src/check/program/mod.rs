@@ -11,7 +11,7 @@ pub(crate) mod value;
 
 use self::signal::Signal;
 use self::value::Slot;
-use super::describe::World;
+use super::describe::{Standing, TenantHandle, World};
 
 /// One request.
 #[derive(Clone, Debug)]
@@ -77,6 +77,8 @@ pub(crate) struct Program {
     /// Whether the service runs on several threads.
     pub(crate) threads: bool,
     pub(crate) steps: Vec<Step>,
+    /// How many tenants' answers are worth comparing with those that they get alone.
+    pub(crate) compared: usize,
 }
 
 impl Action {
@@ -105,6 +107,17 @@ impl Program {
         Self { steps, ..self.clone() }
     }
 
+    /// The tenants whose answers are compared in the program of this number.
+    pub(crate) fn twins(&self, number: u64) -> Vec<usize> {
+        let tenants = self.world.tenants();
+        let active = tenants.filter(|tenant| tenant.standing() == Standing::Active);
+        let mut active: Vec<usize> = active.map(TenantHandle::index).collect();
+        let first = number as usize % active.len().max(1);
+        active.rotate_left(first);
+        active.truncate(self.compared);
+        active
+    }
+
     /// What is left of the program in a world in which `tenant` is alone.
     pub(crate) fn alone(&self, tenant: usize) -> Self {
         let own = |call: &Call| call.caller == tenant;
@@ -126,7 +139,7 @@ impl Program {
         // What is broken is broken in this run alone: from there on there is nothing to compare.
         let whole = self.steps.iter().take_while(|step| !matches!(step.action, Action::Break { .. }));
         let steps = whole.filter_map(kept).collect();
-        Self { world: self.world.alone(tenant), steps, threads: self.threads }
+        Self { world: self.world.alone(tenant), steps, ..*self }
     }
 }
 
@@ -134,7 +147,6 @@ impl Program {
 mod tests {
     use super::value::{Only, Whose};
     use super::*;
-    use crate::check::describe::Standing;
 
     /// What is compared with the twin is the answer to the same request.
     #[test]
@@ -156,7 +168,7 @@ mod tests {
         let world = World::new(1, &[Standing::Active; 3], false, 1);
         let together = Action::Together([2, 0, 1].map(call).into_iter().enumerate().collect());
         let steps = vec![Step { number: 9, action: together }];
-        let alone = Program { world, threads: false, steps }.alone(0);
+        let alone = Program { world, threads: false, steps, compared: 1 }.alone(0);
         let Action::Together(calls) = &alone.steps[0].action else { panic!("{alone:?}") };
         assert_eq!(calls.iter().map(|(at, call)| (*at, call.caller)).collect::<Vec<_>>(), [(1, 0)]);
     }

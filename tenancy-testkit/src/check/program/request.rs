@@ -90,6 +90,11 @@ pub(crate) fn build(
     Some(Outgoing { method: operation.method.clone(), target, headers, body, expect, used })
 }
 
+/// What may come of `call`'s credential; `None` where it cannot be broken in this way.
+pub(crate) fn expectation(call: &Call, service: &Service, world: &World) -> Option<Expect> {
+    credential(call, service, world).map(|(_, expect)| expect)
+}
+
 fn credential(call: &Call, service: &Service, world: &World) -> Option<(Credential, Expect)> {
     if call.signal.fault == Fault::Admin {
         return Some((service.admin.clone()?, Expect::Served));
@@ -100,17 +105,20 @@ fn credential(call: &Call, service: &Service, world: &World) -> Option<(Credenti
     if call.signal.is_proper() {
         return Some((own, Expect::Served));
     }
-    // Where there are several ways to name a tenant, faults mix all of them.
     let all = |tenant: &_| {
         let minted = service.credentials.iter().filter_map(|(_, mint)| mint(tenant));
         minted.reduce(Credential::and)
     };
-    let (own, other) = match call.signal.variety % 2 {
-        0 => (own, mint(&world.all()[call.signal.other])?),
-        _ => (all(&world.all()[call.caller])?, all(&world.all()[call.signal.other])?),
+    // Where there are several ways to name a tenant, every second fault mixes all of them.
+    let mut signal = call.signal;
+    let mixes = count > 1 && signal.variety % 2 == 1;
+    signal.variety /= if count > 1 { 2 } else { 1 };
+    let (own, other) = match mixes {
+        false => (own, mint(&world.all()[signal.other])?),
+        true => (all(&world.all()[call.caller])?, all(&world.all()[signal.other])?),
     };
     let stranger = mint(&world.stranger());
-    call.signal.apply(&own, &other, stranger.as_ref())
+    signal.apply(&own, &other, stranger.as_ref())
 }
 
 fn plain(value: &Value) -> String {

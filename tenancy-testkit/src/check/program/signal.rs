@@ -5,7 +5,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderName, HeaderValue, header};
 
 use crate::check::describe::Credential;
-use crate::oracle::rng::Rng;
 
 /// What is wrong with a request's credential.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -51,8 +50,38 @@ pub(crate) struct Signal {
     pub(crate) fault: Fault,
     /// The tenant that it is mixed with.
     pub(crate) other: usize,
-    /// Which of the ways to do it.
+    /// Which of the ways to do it: the numbers below [`Fault::ways`] are all of them.
     pub(crate) variety: u32,
+}
+
+/// Takes a number apart into choices, so that counting up goes through all combinations of them.
+struct Choices(u32);
+
+impl Choices {
+    fn below(&mut self, end: usize) -> usize {
+        let end = u32::try_from(end.max(1)).unwrap_or(u32::MAX);
+        let choice = self.0 % end;
+        self.0 /= end;
+        choice as usize
+    }
+
+    fn yes(&mut self) -> bool {
+        self.below(2) == 0
+    }
+}
+
+impl Fault {
+    /// How many numbers of a variety go through the ways to break a credential of three parts once.
+    pub(crate) fn ways(self) -> u32 {
+        match self {
+            Self::None | Self::Missing | Self::Stranger | Self::Admin => 1,
+            Self::Part => 3,
+            Self::Spelling | Self::UnknownHost | Self::Tampered => 4,
+            Self::Spoofed => 9,
+            Self::Conflict => 18,
+            Self::Duplicate | Self::Unreadable => 16,
+        }
+    }
 }
 
 /// The faults that a service has to refuse, or to see through.
@@ -83,21 +112,22 @@ impl Signal {
         other: &Credential,
         stranger: Option<&Credential>,
     ) -> Option<(Credential, Expect)> {
-        let mut rng = Rng::derive(u64::from(self.variety), 77);
+        let mut choices = Choices(self.variety);
+        let choices = &mut choices;
         let refused = |credential| Some((credential, Expect::Refused));
         let lenient = |credential| Some((credential, Expect::CallerOrRefused));
         match self.fault {
             Fault::None | Fault::Admin => Some((own.clone(), Expect::Served)),
-            Fault::Part => lenient(part(own, &mut rng)?),
-            Fault::Spelling => lenient(spelled(own, &mut rng)?),
+            Fault::Part => lenient(part(own, choices)?),
+            Fault::Spelling => lenient(spelled(own, choices)?),
             Fault::Missing => refused(Credential::new()),
             Fault::Stranger => refused(stranger?.clone()),
-            Fault::UnknownHost => unknown_host(own, &mut rng),
-            Fault::Conflict => refused(conflict(own, other, &mut rng)?),
-            Fault::Duplicate => refused(duplicate(own, other, &mut rng)?),
-            Fault::Unreadable => refused(unreadable(own, &mut rng)?),
-            Fault::Spoofed => spoofed(own, other, &mut rng),
-            Fault::Tampered => refused(tampered(own, other, &mut rng)?),
+            Fault::UnknownHost => unknown_host(own, choices),
+            Fault::Conflict => refused(conflict(own, other, choices)?),
+            Fault::Duplicate => refused(duplicate(own, other, choices)?),
+            Fault::Unreadable => refused(unreadable(own, choices)?),
+            Fault::Spoofed => spoofed(own, other, choices),
+            Fault::Tampered => refused(tampered(own, other, choices)?),
         }
     }
 }
@@ -144,30 +174,30 @@ fn mixed(own: &Credential, other: &Credential, choice: &[Part]) -> Credential {
     mixed
 }
 
-fn part(own: &Credential, rng: &mut Rng) -> Option<Credential> {
+fn part(own: &Credential, choices: &mut Choices) -> Option<Credential> {
     let count = parts(own);
-    let kept = rng.below(count.max(1));
+    let kept = choices.below(count.max(1));
     let choice: Vec<Part> = (0..count).map(|i| if i == kept { Part::Own } else { Part::Absent }).collect();
     (count > 1).then(|| mixed(own, own, &choice))
 }
 
-fn conflict(own: &Credential, other: &Credential, rng: &mut Rng) -> Option<Credential> {
+fn conflict(own: &Credential, other: &Credential, choices: &mut Choices) -> Option<Credential> {
     let count = parts(own);
     if count < 2 {
         return None;
     }
-    let mut choice: Vec<Part> =
-        (0..count).map(|_| *rng.pick(&[Part::Own, Part::Own, Part::Other, Part::Absent])).collect();
-    // Both of them, at different places.
-    let first = rng.below(count);
+    // Both of them, at different places; what else there is is absent, or one's own, or the other's.
+    let (first, second) = (choices.below(count), choices.below(count - 1));
+    let rest = [Part::Own, Part::Absent, Part::Other][choices.below(3)];
+    let mut choice = vec![rest; count];
     choice[first] = Part::Own;
-    choice[(first + 1 + rng.below(count - 1)) % count] = Part::Other;
+    choice[(first + 1 + second) % count] = Part::Other;
     Some(mixed(own, other, &choice))
 }
 
-fn spelled(own: &Credential, rng: &mut Rng) -> Option<Credential> {
+fn spelled(own: &Credential, choices: &mut Choices) -> Option<Credential> {
     let host = own.host.as_deref()?;
-    let spelled = match rng.below(4) {
+    let spelled = match choices.below(4) {
         0 => host.to_ascii_uppercase(),
         1 => format!("{host}."),
         2 => format!("{host}:80"),
@@ -176,75 +206,75 @@ fn spelled(own: &Credential, rng: &mut Rng) -> Option<Credential> {
     Some(Credential { host: Some(spelled), ..own.clone() })
 }
 
-fn unknown_host(own: &Credential, rng: &mut Rng) -> Option<(Credential, Expect)> {
+fn unknown_host(own: &Credential, choices: &mut Choices) -> Option<(Credential, Expect)> {
     let host = own.host.as_deref()?;
     let label = host.split_once('.').map_or("", |(_, domain)| domain);
     let unknown =
-        if rng.chance(50) { "unknown.invalid".to_owned() } else { format!("no-such-tenant.{label}") };
+        if choices.yes() { "unknown.invalid".to_owned() } else { format!("no-such-tenant.{label}") };
     let alone = Credential::new().with_host(unknown.clone());
-    match rng.chance(60) {
+    match choices.yes() {
         true => Some((alone, Expect::Refused)),
         // A token beside it may be enough for a service that does not read the host.
         false => Some((Credential { host: Some(unknown), ..own.clone() }, Expect::CallerOrRefused)),
     }
 }
 
-fn duplicate(own: &Credential, other: &Credential, rng: &mut Rng) -> Option<Credential> {
-    let at = rng.below(own.headers.len().max(1));
+fn duplicate(own: &Credential, other: &Credential, choices: &mut Choices) -> Option<Credential> {
+    let at = choices.below(own.headers.len().max(1));
     let (first, second) = (own.headers.get(at)?.clone(), other.headers.get(at)?.clone());
-    let mut twice = if rng.chance(50) { own.clone() } else { Credential::new() };
+    let mut twice = if choices.yes() { own.clone() } else { Credential::new() };
     twice.headers.retain(|(name, _)| *name != first.0);
-    if rng.chance(50) && twice.host.is_none() {
+    if twice.host.is_none() && choices.yes() {
         twice.host.clone_from(&own.host);
     }
-    let both = if rng.chance(50) { [first, second] } else { [second, first] };
+    let both = if choices.yes() { [first, second] } else { [second, first] };
     twice.headers.extend(both);
     Some(twice)
 }
 
-fn unreadable(own: &Credential, rng: &mut Rng) -> Option<Credential> {
-    let at = rng.below(own.headers.len().max(1));
+fn unreadable(own: &Credential, choices: &mut Choices) -> Option<Credential> {
+    let at = choices.below(own.headers.len().max(1));
     let name = own.headers.get(at)?.0.clone();
     let mut broken =
-        if rng.chance(50) { own.clone() } else { Credential { headers: Vec::new(), ..own.clone() } };
-    if rng.chance(30) {
+        if choices.yes() { own.clone() } else { Credential { headers: Vec::new(), ..own.clone() } };
+    if !choices.yes() {
         broken.host = None;
     }
     broken.headers.retain(|(other, _)| *other != name);
-    let bytes: &[u8] = if rng.chance(50) { b"\xff\xfe" } else { b"acm\xc3\xa9" };
+    let bytes: &[u8] = if choices.yes() { b"\xff\xfe" } else { b"acm\xc3\xa9" };
     broken.headers.push((name, HeaderValue::from_bytes(bytes).ok()?));
     Some(broken)
 }
 
-fn spoofed(own: &Credential, other: &Credential, rng: &mut Rng) -> Option<(Credential, Expect)> {
+fn spoofed(own: &Credential, other: &Credential, choices: &mut Choices) -> Option<(Credential, Expect)> {
     let (host, spoofed) = (own.host.as_ref()?, other.host.as_ref()?);
-    let (mut credential, expect) = match rng.below(3) {
+    let (mut credential, expect) = match choices.below(3) {
         0 => (own.clone(), Expect::CallerOrRefused),
         1 => (Credential::new().with_host(host), Expect::CallerOrRefused),
         _ => (Credential::new(), Expect::Refused),
     };
-    let (name, value) = match rng.below(4) {
-        0 => (HeaderName::from_static("forwarded"), format!("host={spoofed}")),
-        1 => (HeaderName::from_static("x-original-host"), spoofed.clone()),
-        _ => (HeaderName::from_static("x-forwarded-host"), spoofed.clone()),
+    let (name, value) = match choices.below(3) {
+        0 => (HeaderName::from_static("x-forwarded-host"), spoofed.clone()),
+        1 => (HeaderName::from_static("forwarded"), format!("host={spoofed}")),
+        _ => (HeaderName::from_static("x-original-host"), spoofed.clone()),
     };
     credential.headers.push((name, HeaderValue::from_str(&value).ok()?));
     Some((credential, expect))
 }
 
 /// Breaks a signed token: another tenant's claims under the caller's signature, or no signature at all.
-fn tampered(own: &Credential, other: &Credential, rng: &mut Rng) -> Option<Credential> {
+fn tampered(own: &Credential, other: &Credential, choices: &mut Choices) -> Option<Credential> {
     let at = own.headers.iter().position(|(_, value)| token(value).is_some())?;
     let (scheme, mine) = token(&own.headers[at].1)?;
     let (_, theirs) = token(&other.headers.get(at)?.1)?;
     let mine: Vec<&str> = mine.split('.').collect();
     let theirs: Vec<&str> = theirs.split('.').collect();
-    let forged = match rng.below(3) {
-        0 | 1 => format!("{}.{}.{}", theirs[0], theirs[1], mine[2]),
+    let forged = match choices.below(2) {
+        0 => format!("{}.{}.{}", theirs[0], theirs[1], mine[2]),
         _ => format!("{}.{}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"JWT"}"#), theirs[1]),
     };
     // What else names a tenant agrees with the claims: the signature alone must decide.
-    let mut broken = if rng.chance(70) { other.clone() } else { Credential::new() };
+    let mut broken = if choices.yes() { other.clone() } else { Credential::new() };
     let name = own.headers[at].0.clone();
     broken.headers.retain(|(other, _)| *other != name);
     broken.headers.push((name, HeaderValue::from_str(&format!("{scheme}{forged}")).ok()?));
@@ -303,6 +333,22 @@ mod tests {
             }
             let (none, _) = signal(Fault::Missing).apply(&of("acme"), &of("globex"), None).expect("always");
             assert!(none.host.is_none() && none.headers.is_empty());
+        }
+    }
+
+    /// What counts up to the number of ways has gone through all of them.
+    #[test]
+    fn the_ways_of_a_fault_are_all_that_there_are() {
+        for fault in FAULTS {
+            let apply = |variety| {
+                let signal = Signal { fault, other: 1, variety };
+                signal.apply(&of("acme"), &of("globex"), Some(&of("nobody")))
+            };
+            let texts = |end: u32| {
+                let all = (0..end).filter_map(apply).map(|(credential, _)| texts(&credential));
+                all.collect::<std::collections::BTreeSet<_>>()
+            };
+            assert_eq!(texts(fault.ways()), texts(4_000), "{fault:?}");
         }
     }
 

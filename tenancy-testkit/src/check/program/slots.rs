@@ -9,7 +9,8 @@ use crate::check::describe::schema::{is_free_text, kind, narrow, sample};
 use crate::check::describe::world::MARK;
 use crate::oracle::rng::Rng;
 
-const COMMON: [&str; 6] = ["7", "1.7", "1:7", "1-7", "1/7", "1_7"];
+/// Names that read alike behind the names of tenants that begin alike.
+pub(super) const COMMON: [&str; 6] = ["7", "1.7", "1:7", "1-7", "1/7", "1_7"];
 
 /// Fields by which careless services let a body say whose row it is.
 pub(super) const TENANT_FIELDS: [&str; 4] = ["tenant_id", "tenantId", "tenant", "org_id"];
@@ -156,6 +157,17 @@ impl Draw<'_> {
         }
         own
     }
+}
+
+/// The `pick`th of the caller's own things that a required parameter can name.
+pub(super) fn own(operation: &Operation, name: &str, schema: &Value, pick: u32) -> Slot {
+    let kinds = match named(name) {
+        Some(kind) => vec![kind],
+        None => vec![singular(before(&operation.path, name))],
+    };
+    let example = [&schema["example"], &schema["examples"][0]].into_iter().find(|example| !example.is_null());
+    let otherwise = example.cloned().unwrap_or_else(|| json!(1));
+    Slot::Seen { kinds, only: Only::of(kind(&narrow(schema))), whose: Whose::Own, pick, otherwise }
 }
 
 fn is_uuid(schema: &Value) -> bool {

@@ -76,21 +76,40 @@ pub(crate) enum Slot {
 
 /// What each tenant's answers have held, by the name of the field.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Seen(BTreeMap<String, Vec<Value>>);
+pub(crate) struct Seen {
+    kinds: BTreeMap<String, Kept>,
+    /// The step whose answer is being read.
+    pub(crate) now: u16,
+}
+
+/// The values of a name, and the step in which each was seen first.
+#[derive(Clone, Debug, Default)]
+struct Kept {
+    values: Vec<Value>,
+    since: Vec<u16>,
+}
 
 /// How many values of a kind are kept for each tenant.
 const KEPT: usize = 64;
 
 impl Seen {
     pub(crate) fn add(&mut self, kind: &str, value: &Value) {
-        let list = self.0.entry(kind.to_owned()).or_default();
-        if list.len() < KEPT && !list.contains(value) {
-            list.push(value.clone());
+        let kept = self.kinds.entry(kind.to_owned()).or_default();
+        if kept.values.len() < KEPT && !kept.values.contains(value) {
+            kept.values.push(value.clone());
+            kept.since.push(self.now);
         }
     }
 
     pub(crate) fn of(&self, kind: &str) -> &[Value] {
-        self.0.get(kind).map_or(&[], Vec::as_slice)
+        self.kinds.get(kind).map_or(&[], |kept| &kept.values)
+    }
+
+    /// The step in which `value` was seen first under this name.
+    fn since(&self, kind: &str, value: &Value) -> Option<u16> {
+        let kept = self.kinds.get(kind)?;
+        let at = kept.values.iter().position(|known| known == value)?;
+        kept.since.get(at).copied()
     }
 }
 
@@ -116,6 +135,8 @@ pub(crate) struct Used {
     pub(crate) missing: bool,
     /// The values that stood for others' and for nobody's, in order.
     pub(crate) others: Vec<Value>,
+    /// The steps in which the values that were used had been seen first.
+    pub(crate) sources: Vec<u16>,
 }
 
 impl Slot {
@@ -164,6 +185,19 @@ impl Slot {
                 Self::Object(fields.iter().map(|(name, slot)| (name.clone(), slot.shifted())).collect())
             }
             other => other.clone(),
+        }
+    }
+
+    /// Puts `text` in the place of the caller's own names, and says whether there were any.
+    pub(crate) fn name_all(&mut self, text: &str) -> bool {
+        match self {
+            Self::Text { shape: Shape::Plain, .. } => {
+                *self = Self::Literal(json!(text));
+                true
+            }
+            // The first field that is a name; the others go on saying whose the thing is.
+            Self::Object(fields) => fields.iter_mut().any(|(_, slot)| slot.name_all(text)),
+            _ => false,
         }
     }
 
@@ -219,7 +253,10 @@ fn seen(
     if whose == Whose::Own {
         used.missing |= own.is_empty();
         return match own.get(pick as usize % own.len().max(1)) {
-            Some(value) => (*value).clone(),
+            Some(value) => {
+                used.sources.extend(known.seen[known.caller].since(kind.name, value));
+                (*value).clone()
+            }
             // A small number is somebody's, where numbers are not each tenant's own, and nobody's where the tenant is alone.
             None if otherwise.is_number() || is_uuid(otherwise) => unknown(otherwise, pick),
             None => otherwise.clone(),
@@ -256,7 +293,9 @@ fn foreign(
         [] => unknown(example(known, kind).unwrap_or(otherwise), pick),
         strangers => {
             (used.foreign, used.owner) = (true, Some(index));
-            strangers[pick as usize % strangers.len()].clone()
+            let value = strangers[pick as usize % strangers.len()];
+            used.sources.extend(known.seen[index].since(kind.name, value));
+            value.clone()
         }
     }
 }

@@ -1,10 +1,12 @@
 //! From the program in which a leak was seen to the shortest one that still shows it.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::attempt::{Attempt, Bench};
-use super::detect::Finding;
-use super::program::{Program, Step};
+use super::detect::{Detector, Finding};
+use super::program::run::Record;
+use super::program::{Action, Program, Step};
 use crate::error::Error;
 
 /// What shrinking may take: a person waits for it.
@@ -13,6 +15,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 const TRIES: usize = 2;
 
 /// A program that shows a leak, and how it went.
+#[derive(Clone)]
 pub(crate) struct Shown {
     pub(crate) program: Program,
     pub(crate) finding: Finding,
@@ -20,40 +23,27 @@ pub(crate) struct Shown {
 }
 
 /// Takes steps away for as long as the same detector still fires.
-pub(crate) async fn shrink(bench: &mut Bench, mut shown: Shown, twin: Option<usize>) -> Result<Shown, Error> {
-    let mut shrinker = Shrinker { bench, twin, deadline: Instant::now() + LIMIT };
+///
+/// A step less is believed without a second look; what is handed out was looked at again. Where that fails, the steps
+/// that were taken away without one are put back.
+pub(crate) async fn shrink(bench: &mut Bench, mut shown: Shown) -> Result<Shown, Error> {
+    let mut shrinker = Shrinker { bench, deadline: Instant::now() + LIMIT };
     cut(&mut shown);
-    // What most leaks need is not much: the request itself, or what its two tenants have done.
-    for few in [shrinker.alone(&shown), shrinker.of_both(&shown)] {
-        if few.len() < shown.program.steps.len()
-            && !few.is_empty()
-            && let Some(shorter) = shrinker.with(&shown, &few).await?
-        {
-            shown = shorter;
-        }
-    }
-    let mut chunk = shown.program.steps.len().div_ceil(2).max(1);
-    loop {
-        let mut at = 0;
-        let mut removed = false;
-        while at < shown.program.steps.len() {
-            if shrinker.is_late() {
-                return Ok(shown);
-            }
-            match shrinker.without(&shown, at, chunk).await? {
-                Some(shorter) => {
-                    shown = shorter;
-                    removed = true;
-                }
-                None => at += chunk,
+    let mut sure = shown.clone();
+    for few in guesses(&shown) {
+        if few.len() < shown.program.steps.len() && shrinker.has_time() {
+            let shorter = shrinker.tried(&shown, shown.program.only(&few), TRIES).await?;
+            if let Some(shorter) = shorter {
+                shown = shorter;
+                break;
             }
         }
-        match chunk {
-            1 if !removed => return Ok(shown),
-            1 => {}
-            _ => chunk = chunk.div_ceil(2),
-        }
     }
+    if let Some(confirmed) = shrinker.confirmed(&shown, &sure).await? {
+        sure = confirmed;
+    }
+    let least = shrinker.halved(sure.clone()).await?;
+    Ok(shrinker.confirmed(&least, &sure).await?.unwrap_or(sure))
 }
 
 /// Nothing after the step in which the leak was seen has to do with it.
@@ -64,37 +54,122 @@ fn cut(shown: &mut Shown) {
     }
 }
 
+/// What most leaks need is not much: the request itself, the answers that its values came from, what operators did
+/// before, or what its two tenants have done. The shortest guess comes first.
+fn guesses(shown: &Shown) -> Vec<Vec<u16>> {
+    let last = shown.finding.step;
+    let alone: BTreeSet<u16> = [last].into();
+    let sourced = with_sources(alone.clone(), &shown.attempt.records);
+    let events = shown.program.steps.iter().filter(|step| step.action.calls().is_empty());
+    let events: BTreeSet<u16> = events.map(|step| step.number).collect();
+    let named: BTreeSet<u16> = of_both(shown, is_named_alike(shown)).collect();
+    let writes: BTreeSet<u16> = of_both(shown, writes(shown)).collect();
+    let asked: BTreeSet<u16> = of_both(shown, asks_the_same(shown)).collect();
+    let both: BTreeSet<u16> = of_both(shown, |_| true).collect();
+    let mut all = vec![alone.clone(), sourced.clone()];
+    for more in [&events, &asked, &named, &writes, &both] {
+        let near = sourced.union(more).copied().collect::<BTreeSet<_>>();
+        all.push(with_sources(near.clone(), &shown.attempt.records));
+        all.push(with_sources(near.union(&events).copied().collect(), &shown.attempt.records));
+    }
+    all.retain(|few| few.contains(&last));
+    all.sort_by_key(BTreeSet::len);
+    all.dedup();
+    all.into_iter().map(|few| few.into_iter().collect()).collect()
+}
+
+/// The steps, and those in whose answers their requests' values were seen first.
+fn with_sources(mut steps: BTreeSet<u16>, records: &[Record]) -> BTreeSet<u16> {
+    loop {
+        let of = records.iter().filter(|record| steps.contains(&record.step));
+        let more: BTreeSet<u16> = of.flat_map(|record| record.outgoing.used.sources.clone()).collect();
+        if more.is_subset(&steps) {
+            return steps;
+        }
+        steps.extend(more);
+    }
+}
+
+/// What was done by those between whom something crossed, as far as `want` says.
+fn of_both(shown: &Shown, want: impl Fn(&Step) -> bool) -> impl Iterator<Item = u16> {
+    let both = [shown.finding.from, shown.finding.to];
+    let of = move |step: &&Step| {
+        let callers = step.action.calls().into_iter().map(|call| call.caller);
+        let mut tenants = callers.chain(step.action.subject());
+        step.number == shown.finding.step
+            || (tenants.any(|tenant| both.contains(&Some(tenant))) && want(step))
+    };
+    shown.program.steps.iter().filter(of).map(|step| step.number)
+}
+
+/// Whether a step names its tenant in the way in which the last one does: what remembers a spelling has heard it before.
+fn is_named_alike(shown: &Shown) -> impl Fn(&Step) -> bool {
+    let signal = |step: &Step| {
+        let calls = step.action.calls();
+        calls.first().map(|call| (call.signal.fault, call.signal.variety, call.caller))
+    };
+    let last = shown.program.steps.iter().find(|step| step.number == shown.finding.step).and_then(signal);
+    move |step| signal(step) == last
+}
+
+/// Whether a step asks for what the last one asks for: what a cache keeps of it came from there.
+fn asks_the_same(shown: &Shown) -> impl Fn(&Step) -> bool {
+    let operations =
+        |step: &Step| -> Vec<usize> { step.action.calls().into_iter().map(|call| call.operation).collect() };
+    let last = shown.program.steps.iter().find(|step| step.number == shown.finding.step);
+    let last = last.map(operations).unwrap_or_default();
+    move |step| operations(step).iter().any(|operation| last.contains(operation))
+}
+
+/// Whether a step has written something.
+fn writes(shown: &Shown) -> impl Fn(&Step) -> bool {
+    let writing = shown.attempt.records.iter().filter(|record| !record.reads).map(|record| record.step);
+    let writing: BTreeSet<u16> = writing.collect();
+    move |step| writing.contains(&step.number)
+}
+
 struct Shrinker<'a> {
     bench: &'a mut Bench,
-    twin: Option<usize>,
     deadline: Instant,
 }
 
 impl Shrinker<'_> {
-    fn is_late(&self) -> bool {
-        Instant::now() > self.deadline
+    fn has_time(&self) -> bool {
+        Instant::now() < self.deadline
     }
 
-    /// The step in which the leak was seen.
-    fn alone(&self, shown: &Shown) -> Vec<u16> {
-        vec![shown.finding.step]
+    /// `shown` with what a second look has brought, if it is not the one that was looked at before.
+    async fn confirmed(&mut self, shown: &Shown, sure: &Shown) -> Result<Option<Shown>, Error> {
+        if shown.program.steps.len() == sure.program.steps.len() {
+            return Ok(None);
+        }
+        let confirmed = self.bench.confirms(&shown.program, &shown.finding, &shown.attempt.records).await?;
+        Ok(confirmed.then(|| shown.clone()))
     }
 
-    /// What was done by those between whom something crossed.
-    fn of_both(&self, shown: &Shown) -> Vec<u16> {
-        let both = [shown.finding.from, shown.finding.to];
-        let of = |step: &&Step| {
-            let callers = step.action.calls().into_iter().map(|call| call.caller);
-            let tenants = callers.chain(step.action.subject());
-            step.number == shown.finding.step
-                || tenants.into_iter().any(|tenant| both.contains(&Some(tenant)))
-        };
-        shown.program.steps.iter().filter(of).map(|step| step.number).collect()
-    }
-
-    /// The program with these steps alone, if it still leaks.
-    async fn with(&mut self, shown: &Shown, numbers: &[u16]) -> Result<Option<Shown>, Error> {
-        self.tried(shown, shown.program.only(numbers)).await
+    /// Takes away a half of the steps, a quarter, and so on down to single ones.
+    async fn halved(&mut self, mut shown: Shown) -> Result<Shown, Error> {
+        let mut chunk = shown.program.steps.len().div_ceil(2).max(1);
+        loop {
+            let (mut at, mut removed) = (0, false);
+            while at < shown.program.steps.len() {
+                if !self.has_time() {
+                    return Ok(shown);
+                }
+                match self.without(&shown, at, chunk).await? {
+                    Some(shorter) => {
+                        shown = shorter;
+                        removed = true;
+                    }
+                    None => at += chunk,
+                }
+            }
+            match chunk {
+                1 if !removed => return Ok(shown),
+                1 => {}
+                _ => chunk = chunk.div_ceil(2),
+            }
+        }
     }
 
     /// The program without some steps, if it still leaks.
@@ -105,22 +180,28 @@ impl Shrinker<'_> {
         if program.steps.is_empty() {
             return Ok(None);
         }
-        self.tried(shown, program).await
+        // What did not depend on chance before does not now.
+        let tries = if shown.program.steps.len() > 40 { 1 } else { TRIES };
+        self.tried(shown, program, tries).await
     }
 
-    async fn tried(&mut self, shown: &Shown, program: Program) -> Result<Option<Shown>, Error> {
-        for _ in 0..TRIES {
-            let attempt = self.bench.attempt(&program, self.twin, None).await?;
+    async fn tried(&mut self, shown: &Shown, program: Program, tries: usize) -> Result<Option<Shown>, Error> {
+        let twins: Vec<usize> = match shown.finding.detector {
+            Detector::Twin => shown.finding.to.into_iter().collect(),
+            _ => Vec::new(),
+        };
+        for _ in 0..tries {
+            let attempt = self.bench.attempt(&program, &twins, None).await?;
             let same = |new: &Finding| new.detector == shown.finding.detector;
-            if let Some(finding) = attempt.finding.clone().filter(same)
-                && self.bench.confirms(&program, &finding, &attempt.records).await?
-            {
+            if let Some(finding) = attempt.finding.clone().filter(same) {
                 let mut shorter = Shown { program, finding, attempt };
                 cut(&mut shorter);
                 return Ok(Some(shorter));
             }
-            // What did not depend on chance before does not now.
-            if shown.program.steps.len() > 40 {
+            let by_chance = program.steps.iter().any(|step| {
+                matches!(step.action, Action::Together(_) | Action::Abandon { .. }) || program.threads
+            });
+            if !by_chance {
                 break;
             }
         }

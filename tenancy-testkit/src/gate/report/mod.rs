@@ -1,6 +1,7 @@
 //! What the gate found, for people and for programs.
 
 mod plot;
+mod results;
 mod text;
 
 use std::path::Path;
@@ -55,7 +56,14 @@ impl Report {
         text::markdown(self)
     }
 
-    /// Writes `report.json`, `report.md` and a plot for each group of `run` to `directory`: how its rounds are
+    /// Returns everything that `run` measured, with the goals first, as tables in Markdown for a file that is checked in:
+    /// what stands there is what was printed.
+    #[must_use]
+    pub fn results(&self, run: &Run) -> String {
+        results::of(self, run)
+    }
+
+    /// Writes `report.json`, `report.md`, `results.md` (see [`results`](Self::results)) and a plot for each group of `run` to `directory`: how its rounds are
     /// distributed, and how its medians went in `history`.
     ///
     /// # Errors
@@ -67,6 +75,7 @@ impl Report {
         let json = serde_json::to_vec_pretty(self).map_err(|error| Error::unwritable(&path, error))?;
         super::write_whole(&path, &json)?;
         super::write_whole(&directory.join("report.md"), self.markdown().as_bytes())?;
+        super::write_whole(&directory.join("results.md"), self.results(run).as_bytes())?;
         for group in
             run.groups.iter().filter(|group| group.benches.iter().any(|bench| !bench.rounds.is_empty()))
         {

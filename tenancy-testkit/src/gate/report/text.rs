@@ -1,20 +1,21 @@
 //! Tables, for terminals and for pull requests.
 
 use super::Report;
+use crate::gate::Machine;
 use crate::gate::budget::Metric;
-use crate::gate::judge::{Finding, Verdict};
+use crate::gate::judge::{Aim, Finding, Verdict};
 use crate::gate::stats::Interval;
 
-const HEADS: [&str; 5] = ["bench", "metric", "value", "limit", "verdict"];
+const HEADS: [&str; 6] = ["bench", "metric", "value", "limit", "verdict", "goal"];
 
 pub(super) fn terminal(report: &Report) -> String {
-    let rows: Vec<[String; 5]> = report.findings.iter().map(row).collect();
+    let rows: Vec<[String; 6]> = report.findings.iter().map(row).collect();
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells.chain([HEADS[column].len()]).max().unwrap_or(0)
     };
-    let widths: [usize; 5] = std::array::from_fn(width);
-    let line = |cells: [&str; 5]| {
+    let widths: [usize; 6] = std::array::from_fn(width);
+    let line = |cells: [&str; 6]| {
         let cells = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
         format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
     };
@@ -27,19 +28,26 @@ pub(super) fn terminal(report: &Report) -> String {
 }
 
 pub(super) fn markdown(report: &Report) -> String {
-    let mut text = format!("### Performance: {}\n\n", summary(report));
-    text.push_str("| bench | metric | value | limit | verdict |\n|---|---|---|---|---|\n");
-    for finding in &report.findings {
+    let table = findings(&report.findings);
+    format!("### Performance: {}\n\n{table}\n{}", summary(report), measured_on(&report.machine))
+}
+
+/// Returns a table of findings in Markdown.
+pub(super) fn findings(findings: &[Finding]) -> String {
+    let mut text = format!("| {} |\n|---|---|---|---|---|---|\n", HEADS.join(" | "));
+    for finding in findings {
         let cells = row(finding).map(|cell| cell.replace('|', "\\|"));
         text.push_str(&format!("| {} |\n", cells.join(" | ")));
     }
-    let machine = &report.machine;
-    text.push_str(&format!(
-        "\nMeasured on {} processors of {} ({}). In brackets, the interval that holds the true value but for one time in \
+    text
+}
+
+pub(super) fn measured_on(machine: &Machine) -> String {
+    format!(
+        "Measured on {} processors of {} ({}). In brackets, the interval that holds the true value but for one time in \
          a thousand on each side.\n",
         machine.processors, machine.cpu, machine.system
-    ));
-    text
+    )
 }
 
 fn summary(report: &Report) -> String {
@@ -53,7 +61,7 @@ fn summary(report: &Report) -> String {
     parts.join(", ")
 }
 
-fn row(finding: &Finding) -> [String; 5] {
+fn row(finding: &Finding) -> [String; 6] {
     let bench = if finding.group.is_empty() {
         finding.bench.clone()
     } else {
@@ -71,7 +79,18 @@ fn row(finding: &Finding) -> [String; 5] {
         Verdict::Within => "ok",
         Verdict::Skipped => "skipped",
     };
-    [bench, metric, value, amount(finding.limit, finding.metric), verdict.to_owned()]
+    [bench, metric, value, amount(finding.limit, finding.metric), verdict.to_owned(), goal(finding)]
+}
+
+fn goal(finding: &Finding) -> String {
+    let Some(goal) = finding.goal else { return String::new() };
+    let aim = match finding.aim() {
+        Some(Aim::Reached) => "reached",
+        Some(Aim::Missed) => "not reached",
+        Some(Aim::Unclear) => "within noise",
+        None => "not measured",
+    };
+    format!("{}: {aim}", amount(goal, finding.metric))
 }
 
 fn interval(value: Interval, metric: Metric) -> String {
@@ -82,7 +101,7 @@ fn interval(value: Interval, metric: Metric) -> String {
     format!("{estimate} [{low}, {high}]")
 }
 
-fn amount(value: f64, metric: Metric) -> String {
+pub(super) fn amount(value: f64, metric: Metric) -> String {
     if metric.is_time() {
         return match value.abs() {
             ns if ns < 1e4 => format!("{value:.0} ns"),

@@ -17,10 +17,11 @@ use crate::error::Error;
 use crate::postgres::{PostgresServer, TestDatabase};
 
 pub(super) struct Side {
+    /// Past every wall: as the tables' owner, or as the server's administrator.
     pub(super) db: DatabaseConnection,
     backend: DbBackend,
     /// Dropped after the connection.
-    _database: Option<TestDatabase>,
+    database: Option<TestDatabase>,
 }
 
 impl Side {
@@ -31,10 +32,7 @@ impl Side {
             _ => None,
         };
         let url = database.as_ref().map_or("sqlite::memory:", |database| database.owner_url()).to_owned();
-        let mut options = ConnectOptions::new(url);
-        options.max_connections(1).min_connections(1).sqlx_logging(false).test_before_acquire(false);
-        let db = Database::connect(options).await.map_err(failed)?;
-        let side = Self { db, backend, _database: database };
+        let side = Self { db: connect(url).await?, backend, database };
         let script = match backend {
             DbBackend::Postgres => ddl::create(world, placement),
             _ => sqlite::create(world, placement),
@@ -43,15 +41,42 @@ impl Side {
         Ok(side)
     }
 
-    async fn script(&self, sql: &str) -> Result<(), Error> {
+    /// Opens a database of PostgreSQL with tables that all tenants share, which this side sees as a whole whatever
+    /// row-level security says. They are the owner's.
+    pub(super) async fn open_past_the_wall(world: &World) -> Result<Self, Error> {
+        let database = PostgresServer::shared().await?.create_database().await?;
+        let owner: url::Url = database
+            .owner_url()
+            .parse()
+            .map_err(|_| Error::configuration("the database's URL is not a URL"))?;
+        let db = connect(database.admin_url().to_owned()).await?;
+        let side = Self { db, backend: DbBackend::Postgres, database: Some(database) };
+        let script = ddl::create(world, Placement::Shared);
+        side.script(&format!("SET ROLE {}; {script} RESET ROLE", owner.username())).await?;
+        Ok(side)
+    }
+
+    pub(super) fn database(&self) -> Option<&TestDatabase> {
+        self.database.as_ref()
+    }
+
+    pub(super) async fn script(&self, sql: &str) -> Result<(), Error> {
         self.db.execute_unprepared(sql).await.map(drop).map_err(failed)
     }
 
+    /// Runs statements whose tables are in `schema`, and nowhere else.
+    pub(super) async fn script_in(&self, schema: &str, sql: &str) -> Result<(), Error> {
+        self.script(&format!("SET search_path = {schema}; {sql}; RESET search_path")).await
+    }
+
     /// Puts every sequence back; false if this database has none.
-    pub(super) async fn restart(&self, world: &World) -> Result<bool, Error> {
-        match ddl::restart(world) {
-            Some(sql) if self.backend == DbBackend::Postgres => self.script(&sql).await.map(|()| true),
-            other => Ok(other.is_none()),
+    pub(super) async fn restart(&self, world: &World, schema: Option<&str>) -> Result<bool, Error> {
+        match (ddl::restart(world), schema) {
+            (Some(sql), Some(schema)) => self.script_in(schema, &sql).await.map(|()| true),
+            (Some(sql), None) if self.backend == DbBackend::Postgres => {
+                self.script(&sql).await.map(|()| true)
+            }
+            (other, _) => Ok(other.is_none()),
         }
     }
 
@@ -59,24 +84,20 @@ impl Side {
         self.script(&ddl::refill(world, placement)).await
     }
 
-    /// For each owned table: count and hash of `tenant`'s rows, and of all others'.
-    pub(super) async fn state(&self, world: &World, tenant: usize) -> Result<Vec<String>, Error> {
-        let id = world.tenant_value(tenant).literal();
+    /// The rows of what stands after FROM, in an order that depends on nothing but them.
+    pub(super) async fn rows(&self, from: &str) -> Result<Vec<String>, Error> {
+        let statement = sea_orm::Statement::from_string(self.backend, format!("SELECT * FROM {from}"));
+        let rows = self.db.query_all_raw(statement).await.map_err(failed)?;
+        let mut rows: Vec<_> = rows.iter().map(text).collect();
+        rows.sort_unstable();
+        Ok(rows)
+    }
+
+    /// For each owned table of a twin: count and hash of its rows, all of which are its tenant's.
+    pub(super) async fn state(&self, world: &World) -> Result<Vec<String>, Error> {
         let mut lines = Vec::new();
         for (number, table) in world.tables.iter().enumerate().filter(|(_, table)| !table.global) {
-            let (name, column) = (table.name.sql(), ddl::tenant_column(table));
-            let mut halves = Vec::new();
-            for condition in ["=", "<>"] {
-                let sql = format!("SELECT * FROM {name} WHERE {column} {condition} {}", plain(&id));
-                let statement = sea_orm::Statement::from_string(self.backend, sql);
-                let rows = self.db.query_all_raw(statement).await.map_err(failed)?;
-                let mut rows: Vec<_> = rows.iter().map(text).collect();
-                rows.sort_unstable();
-                let mut hasher = DefaultHasher::new();
-                rows.hash(&mut hasher);
-                halves.push(format!("{} | {}", rows.len(), hasher.finish()));
-            }
-            lines.push(format!("{number} | {}", halves.join(" | ")));
+            lines.push(line(number, &self.rows(&table.name.sql()).await?, &[]));
         }
         Ok(lines)
     }
@@ -87,8 +108,26 @@ impl Side {
     }
 }
 
+async fn connect(url: String) -> Result<DatabaseConnection, Error> {
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(1).min_connections(1).sqlx_logging(false).test_before_acquire(false);
+    Database::connect(options).await.map_err(failed)
+}
+
+/// What [`compare`](super::super::run::compare::compare) reads of a table: the tenant's rows, and all others.
+pub(super) fn line(number: usize, own: &[String], others: &[Vec<String>]) -> String {
+    let hash = |rows: &dyn Fn(&mut DefaultHasher)| {
+        let mut hasher = DefaultHasher::new();
+        rows(&mut hasher);
+        hasher.finish()
+    };
+    let count: usize = others.iter().map(Vec::len).sum();
+    let (mine, rest) = (hash(&|hasher| own.hash(hasher)), hash(&|hasher| others.hash(hasher)));
+    format!("{number} | {} | {mine} | {count} | {rest}", own.len())
+}
+
 /// A literal without PostgreSQL's cast behind it.
-fn plain(literal: &str) -> &str {
+pub(super) fn plain(literal: &str) -> &str {
     literal.split("::").next().unwrap_or_default()
 }
 
@@ -172,6 +211,6 @@ fn text(row: &QueryResult) -> String {
     cells.join(" | ")
 }
 
-fn failed(error: DbErr) -> Error {
+pub(super) fn failed(error: DbErr) -> Error {
     Error::server("a test database did not answer", error)
 }

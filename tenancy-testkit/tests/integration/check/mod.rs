@@ -25,7 +25,7 @@ fn searched(bug: Bug) -> Result<Verdict, Error> {
 }
 
 /// Each kind of leak, and the detectors that may be the first to notice it.
-const LEAKS: [(Bug, &[Detector]); 11] = [
+const LEAKS: [(Bug, &[Detector]); 17] = [
     (Bug::List, &[Detector::Canary]),
     (Bug::ById, &[Detector::Canary, Detector::Oracle]),
     (Bug::Logged, &[Detector::Log]),
@@ -37,6 +37,12 @@ const LEAKS: [(Bug, &[Detector]); 11] = [
     (Bug::Forbidden, &[Detector::Oracle]),
     (Bug::Cached, &[Detector::Canary, Detector::Twin]),
     (Bug::Emptied, &[Detector::Cache]),
+    (Bug::Joined, &[Detector::Canary]),
+    (Bug::Interleaved, &[Detector::Canary]),
+    (Bug::Remembered, &[Detector::Canary]),
+    (Bug::Forwarded, &[Detector::Canary, Detector::Unresolved, Detector::Cache]),
+    (Bug::NeverThere, &[Detector::Lifecycle]),
+    (Bug::Spelled, &[Detector::Lifecycle]),
 ];
 
 /// KIT-01, KIT-06: what leaks is found, by the detector that is made for it, and its seed shows it again.

@@ -1,6 +1,6 @@
 //! A shop in memory that keeps its tenants apart, unless it is told to leak in one way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -38,6 +38,18 @@ pub(super) enum Bug {
     Cached,
     /// D7: whoever writes empties everybody's cache.
     Emptied,
+    /// D1: the parts of a cache key are joined by what they may hold.
+    Joined,
+    /// D1: what was loaded is kept under the key that was asked for last.
+    Interleaved,
+    /// D1: whose request it is is remembered by the process while it waits.
+    Remembered,
+    /// D1: a forwarded host takes the place of the one that was asked.
+    Forwarded,
+    /// D9: a tenant that was not there once is not there for ever.
+    NeverThere,
+    /// D9: a host that was served once in an odd spelling is served for ever.
+    Spelled,
     /// Benign, B05: the answer holds the time and a number of chance.
     Moment,
     /// Benign, B07: one tenant is told to slow down.
@@ -49,6 +61,7 @@ struct Order {
     id: u64,
     tenant: String,
     note: String,
+    text: String,
 }
 
 #[derive(Default)]
@@ -56,6 +69,12 @@ struct Tables {
     tenants: BTreeMap<String, Standing>,
     orders: Vec<Order>,
     cache: BTreeMap<String, String>,
+    /// Orders by their note: the key, and what was found.
+    by_note: BTreeMap<(String, String), Value>,
+    asked_last: Option<(String, String)>,
+    current: String,
+    absent: BTreeSet<String>,
+    hosts: BTreeSet<String>,
     served: u64,
 }
 
@@ -81,8 +100,10 @@ impl Shop {
 
     /// The tenant of a request: its host and its header, which must agree.
     fn tenant(&self, headers: &HeaderMap) -> Result<String, StatusCode> {
-        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        let host = host.split(':').next().unwrap_or_default().trim_end_matches('.').to_ascii_lowercase();
+        let forwarded = headers.get("x-forwarded-host").filter(|_| self.has(Bug::Forwarded));
+        let host = forwarded.or_else(|| headers.get(header::HOST));
+        let raw = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let host = raw.split(':').next().unwrap_or_default().trim_end_matches('.').to_ascii_lowercase();
         let by_host = host.strip_suffix(".shop.test").map(str::to_owned);
         let mut by_header = None;
         for value in headers.get_all("x-tenant") {
@@ -98,18 +119,69 @@ impl Shop {
             (Some(a), Some(b)) if a != b => return Err(StatusCode::BAD_REQUEST),
             (a, b) => a.or(b),
         };
-        let tables = self.tables();
+        let mut tables = self.tables();
         let named = match named {
             None if self.has(Bug::Default) => tables.tenants.keys().next().cloned(),
             named => named,
         };
         let name = named.ok_or(StatusCode::UNAUTHORIZED)?;
+        let odd = self.has(Bug::Spelled) && raw != host && tables.hosts.contains(raw);
         match tables.tenants.get(&name) {
-            Some(Standing::Suspended) if !self.has(Bug::Suspended) => Err(StatusCode::FORBIDDEN),
-            Some(_) => Ok(name),
-            None => Err(StatusCode::UNAUTHORIZED),
+            _ if self.has(Bug::NeverThere) && tables.absent.contains(&name) => Err(StatusCode::UNAUTHORIZED),
+            Some(Standing::Suspended) if !self.has(Bug::Suspended) && !odd => Err(StatusCode::FORBIDDEN),
+            Some(_) => {
+                tables.hosts.insert(raw.to_owned());
+                Ok(name)
+            }
+            None => {
+                tables.absent.insert(name);
+                Err(StatusCode::UNAUTHORIZED)
+            }
         }
     }
+
+    /// Where an order is kept by its note.
+    fn key_of(&self, tenant: &str, note: &str) -> (String, String) {
+        match self.has(Bug::Joined) {
+            true => (String::new(), format!("{tenant}-{note}")),
+            false => (tenant.to_owned(), note.to_owned()),
+        }
+    }
+}
+
+/// An order by its note, through a cache.
+async fn by_note(
+    State(shop): State<Shop>,
+    headers: HeaderMap,
+    Path(note): Path<String>,
+) -> Result<Response, StatusCode> {
+    let tenant = shop.tenant(&headers)?;
+    let key = shop.key_of(&tenant, &note);
+    {
+        let mut tables = shop.tables();
+        if let Some(known) = tables.by_note.get(&key) {
+            return Ok(Json(known.clone()).into_response());
+        }
+        tables.asked_last = Some(key.clone());
+    }
+    tokio::task::yield_now().await;
+    let mut tables = shop.tables();
+    let found = tables.orders.iter().find(|order| order.tenant == tenant && order.note == note).map(row);
+    let found = found.ok_or(StatusCode::NOT_FOUND)?;
+    let key = tables.asked_last.clone().filter(|_| shop.has(Bug::Interleaved)).unwrap_or(key);
+    tables.by_note.entry(key).or_insert_with(|| found.clone());
+    Ok(Json(found).into_response())
+}
+
+/// The tenant's last order.
+async fn last(State(shop): State<Shop>, headers: HeaderMap) -> Result<Response, StatusCode> {
+    let tenant = shop.tenant(&headers)?;
+    shop.tables().current.clone_from(&tenant);
+    tokio::task::yield_now().await;
+    let tables = shop.tables();
+    let tenant = if shop.has(Bug::Remembered) { tables.current.clone() } else { tenant };
+    let last = tables.orders.iter().rev().find(|order| order.tenant == tenant).map(row);
+    Ok(Json(json!({ "last": last })).into_response())
 }
 
 async fn create(
@@ -119,9 +191,10 @@ async fn create(
 ) -> Result<Response, StatusCode> {
     let tenant = shop.tenant(&headers)?;
     let note = body["note"].as_str().ok_or(StatusCode::UNPROCESSABLE_ENTITY)?.to_owned();
+    let text = body["text"].as_str().unwrap_or_default().to_owned();
     let mut tables = shop.tables();
     let id = tables.orders.len() as u64 + 1;
-    tables.orders.push(Order { id, tenant: tenant.clone(), note: note.clone() });
+    tables.orders.push(Order { id, tenant: tenant.clone(), note: note.clone(), text });
     match shop.has(Bug::Emptied) {
         true => tables.cache.clear(),
         false => drop(tables.cache.remove(shop.key(&tenant))),
@@ -155,7 +228,7 @@ async fn list(
 }
 
 fn row(order: &Order) -> Value {
-    json!({ "id": order.id, "note": order.note })
+    json!({ "id": order.id, "note": order.note, "text": order.text })
 }
 
 async fn show(
@@ -216,6 +289,8 @@ fn open(bug: Bug, world: &World) -> (Router, Shop) {
     let router = Router::new()
         .route("/orders", get(list).post(create))
         .route("/orders/{id}", get(show))
+        .route("/orders/by-note/{note}", get(by_note))
+        .route("/last", get(last))
         .route("/newest", get(newest))
         .route("/health", get(|| async { "ok" }))
         .with_state(shop.clone());
@@ -230,7 +305,9 @@ fn describe(service: Service, shop: Shop) -> Service {
                 .with_host(format!("{}.shop.test", tenant.slug()))
                 .with_header("x-tenant", tenant.slug())
         })
-        .with_operation(Operation::post("/orders").with_body_like(json!({ "note": "as usual" })))
+        .with_operation(Operation::post("/orders").with_body_like(json!({ "note": "as usual", "text": "" })))
+        .with_operation(Operation::get("/orders/by-note/{note}"))
+        .with_operation(Operation::get("/last"))
         .with_operation(Operation::get("/orders").with_query("q", json!({ "type": "string" })))
         .with_operation(Operation::get("/orders/{id}"))
         .with_operation(Operation::get("/newest"))

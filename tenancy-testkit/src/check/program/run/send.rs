@@ -1,0 +1,131 @@
+//! Sends the requests of a step, and keeps their answers.
+
+use std::pin::pin;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use futures_util::future::{FutureExt, join_all, poll_fn};
+use http::{HeaderValue, header};
+
+use super::Run;
+use super::record::{Answer, Record};
+use crate::check::detect::{Detector, Finding, oracle};
+use crate::check::meter::Part;
+use crate::check::program::Call;
+use crate::check::program::harvest::harvest;
+use crate::check::program::request::{Outgoing, build};
+use crate::check::program::value::Slot;
+
+/// No answer within this is no answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Run<'_> {
+    fn build(&self, step: u16, at: usize, call: &Call) -> Option<Outgoing> {
+        let recorded = self.recorded.as_ref().map(|all| all.get(&(step, at)).map_or(&[][..], Vec::as_slice));
+        build(call, self.service, self.world, &self.seen, recorded)
+    }
+
+    /// Sends requests that are under way at the same time.
+    pub(super) async fn send(&mut self, step: u16, calls: &[(usize, &Call)]) {
+        let built: Vec<(usize, &Call, Outgoing)> =
+            calls.iter().filter_map(|(at, call)| Some((*at, *call, self.build(step, *at, call)?))).collect();
+        let asked = built.into_iter().map(|(i, call, mut outgoing)| {
+            if step.is_multiple_of(5) {
+                outgoing
+                    .headers
+                    .insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate, br"));
+            }
+            let answering = self.service.handler.call(outgoing.request());
+            tokio::time::timeout(PATIENCE, answering).map(move |answer| (i, call, outgoing, answer))
+        });
+        let begun = Instant::now();
+        let answers = join_all(asked).await;
+        self.meter.add(Part::Serving, begun.elapsed());
+        self.meter.count(answers.len());
+        for (i, call, outgoing, answer) in answers {
+            // An error of the service itself is a connection that broke.
+            let answer = answer.ok().and_then(Result::ok).map(Answer::new);
+            self.keep(step, i, call, outgoing, answer);
+        }
+    }
+
+    fn keep(&mut self, step: u16, at: usize, call: &Call, outgoing: Outgoing, answer: Option<Answer>) {
+        let operation = &self.service.operations[call.operation];
+        let said = self.canaries.find(&outgoing.said());
+        self.said[call.caller].extend(said.into_iter().filter(|sighting| sighting.owner != call.caller));
+        let mut record = Record {
+            step,
+            call: at,
+            caller: call.caller,
+            signal: call.signal,
+            operation: call.operation,
+            name: operation.name(),
+            reads: operation.reads(),
+            is_list: !operation.path.contains('{'),
+            outgoing,
+            answer,
+        };
+        if let Some(plant) = &mut self.plant {
+            let said = &self.said[call.caller];
+            plant.answer(&mut record, &self.canaries, self.world, &self.records, said, self.in_pair);
+        }
+        let access = operation.access;
+        self.coverage.count(&record, access, self.standings.active(call.caller));
+        if let Some(answer) = record.answer.as_ref().filter(|answer| answer.is_success())
+            && call.signal.is_proper()
+            && let Some(json) = &answer.json
+        {
+            self.seen[call.caller].now = step;
+            for collection in operation.collections() {
+                harvest(json, collection, &mut self.seen[call.caller]);
+            }
+        }
+        self.records.push(record);
+    }
+
+    pub(super) async fn pair(&mut self, step: u16, foreign: &Call, unknown: &Call) -> Option<Finding> {
+        self.in_pair = self.standings.active(foreign.caller);
+        self.send(step, &[(0, foreign)]).await;
+        self.in_pair = false;
+        let first = self.records.len();
+        self.send(step, &[(1, unknown)]).await;
+        let (a, b) = (self.records.get(first - 1)?.clone(), self.records.get(first)?.clone());
+        if !self.judging || a.step != step || !self.standings.active(foreign.caller) {
+            return None;
+        }
+        self.coverage.observe(Detector::Oracle, 1);
+        oracle::judge(&a, &b, None)?;
+        // What shows a text of the caller's own is its own, although no answer has told so before.
+        let shown = a.answer.as_ref().filter(|answer| answer.is_success()).map(|answer| &answer.body);
+        if shown.is_some_and(|body| self.canaries.find(body).iter().any(|seen| seen.owner == a.caller)) {
+            return None;
+        }
+        let mut other = unknown.clone();
+        other.params = other.params.iter().map(|slot| slot.as_ref().map(Slot::shifted)).collect();
+        other.body = other.body.as_ref().map(Slot::shifted);
+        self.send(step, &[(2, &other)]).await;
+        let again = self.records.pop()?;
+        oracle::judge(&a, &b, Some(&again))
+    }
+
+    /// Polls a request a few times and drops it.
+    pub(super) async fn abandon(&mut self, step: u16, call: &Call, polls: u8) {
+        let Some(outgoing) = self.build(step, 0, call) else { return };
+        let mut answering = pin!(self.service.handler.call(outgoing.request()));
+        let mut left = polls;
+        let answer = poll_fn(|context| match answering.as_mut().poll(context) {
+            Poll::Ready(answer) => Poll::Ready(Some(answer)),
+            Poll::Pending if left == 0 => Poll::Ready(None),
+            Poll::Pending => {
+                left -= 1;
+                Poll::Pending
+            }
+        });
+        let begun = Instant::now();
+        let answer = tokio::time::timeout(PATIENCE, answer).await.ok().flatten();
+        self.meter.add(Part::Serving, begun.elapsed());
+        self.meter.count(1);
+        let answer = answer.and_then(Result::ok).map(Answer::new);
+        self.keep(step, 0, call, outgoing, answer);
+    }
+}
