@@ -92,22 +92,28 @@ async fn a_session_that_is_dropped_at_any_point_leaves_a_clean_connection() {
         transaction.execute_unprepared("DELETE FROM steps").await?;
         Ok::<_, sea_orm::DbErr>(())
     };
+    // How often a run waits depends on how soon the server answers: it is repeated until enough was dropped.
     let mut dropped = 0;
-    for context in [own(1), in_schema(1)] {
-        for point in 1..200 {
-            let ended = drop_at(point, work(context.clone())).await;
-            assert_eq!(state(&leased).await, CLEAN, "dropped at {point}");
-            let session = leased.placements.session(&shared(2)).await.expect("a session");
-            assert_eq!(runs(&session).await.expect("rows"), [2], "dropped at {point}");
-            drop(session);
-            if !ended.is_dropped() {
-                break;
+    for _ in 0..20 {
+        for context in [own(1), in_schema(1)] {
+            for point in 1..200 {
+                let ended = drop_at(point, work(context.clone())).await;
+                assert_eq!(state(&leased).await, CLEAN, "dropped at {point}");
+                let session = leased.placements.session(&shared(2)).await.expect("a session");
+                assert_eq!(runs(&session).await.expect("rows"), [2], "dropped at {point}");
+                drop(session);
+                if !ended.is_dropped() {
+                    break;
+                }
+                dropped += 1;
             }
-            dropped += 1;
+        }
+        if dropped >= 20 {
+            break;
         }
     }
     println!("dropped at {dropped} points");
-    assert!(dropped >= 10, "{dropped} points");
+    assert!(dropped >= 20, "{dropped} points");
     assert_eq!(leased.admin("SELECT count(*) FROM steps").await, TENANTS);
     assert_eq!(leased.registry.stats().most_in_use, 1);
 }
