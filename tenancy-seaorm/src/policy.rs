@@ -92,6 +92,7 @@ pub struct Policy {
     pub(crate) functions: HashSet<String>,
     pub(crate) leaky: LeakyPredicates,
     pub(crate) tenant_leads_unique_keys: bool,
+    pub(crate) tenant_column_is_binary: bool,
     pub(crate) cache_bytes: usize,
     #[cfg(feature = "broken-on-purpose-for-tests-only")]
     pub(crate) mutant: Option<crate::Mutant>,
@@ -141,6 +142,7 @@ impl Policy {
                 functions: HashSet::new(),
                 leaky: LeakyPredicates::default(),
                 tenant_leads_unique_keys: false,
+                tenant_column_is_binary: false,
                 cache_bytes: 4 << 20,
                 #[cfg(feature = "broken-on-purpose-for-tests-only")]
                 mutant: None,
@@ -228,6 +230,15 @@ impl PolicyBuilder {
     /// would let one of them find or change another's row.
     pub fn unique_keys_include_tenant(mut self) -> Self {
         self.policy.tenant_leads_unique_keys = true;
+        self
+    }
+
+    /// States that the tenant column of every owned table compares texts byte for byte, as with `COLLATE ascii_bin`.
+    ///
+    /// This allows text ids with capital letters on MySQL and MariaDB. They are refused there otherwise, because to the
+    /// usual collations `Acme` and `acme` are one tenant. Other databases compare byte for byte by themselves.
+    pub fn tenant_column_is_binary(mut self) -> Self {
+        self.policy.tenant_column_is_binary = true;
         self
     }
 

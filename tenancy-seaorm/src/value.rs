@@ -29,6 +29,11 @@ impl TenantValue {
         *value == value.as_null()
     }
 
+    /// True if the id is a text with capital letters, which some collations take for small ones.
+    pub(crate) fn has_capitals(&self) -> bool {
+        matches!(&self.0, Value::String(Some(id)) if id.bytes().any(|byte| byte.is_ascii_uppercase()))
+    }
+
     /// True if `value` denotes this tenant; false for NULL and for every type that cannot.
     pub(crate) fn matches(&self, value: &Value) -> bool {
         match &self.0 {

@@ -28,8 +28,8 @@ use reserved::is_reserved;
 /// | UUID | 36 characters, lower case, hyphenated (RFC 9562) | upper case, braces, 32 digits without hyphens |
 /// | text | 1 to 255 bytes of `A-Z a-z 0-9 _ . -`, first and last a letter or digit, no `..` | what reads as one of the above; `null`, `public`, `pg_…` and the like |
 ///
-/// Text ids are case-sensitive, as PostgreSQL and SQLite compare them. On MySQL give the tenant column a binary
-/// collation.
+/// Text ids are case-sensitive, as PostgreSQL and SQLite compare them. On MySQL, whose usual collations are not, use
+/// small letters or give the tenant column a binary collation.
 ///
 /// The `serde` form is the canonical text, also for integers, because many JSON readers lose digits above 2⁵³.
 ///

@@ -6,7 +6,7 @@
 
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{Expr, Ident, SelectItem, TableFactor, TableWithJoins, visit_expressions};
+use sqlparser::ast::{Expr, Ident, SelectItem, SetExpr, TableFactor, TableWithJoins, visit_expressions};
 
 use super::expr::may_raise;
 use super::leak::{Barrier, Sources, leaky};
@@ -51,6 +51,25 @@ impl Walk<'_> {
             // Raised already, if it is gone.
             Some(barrier) if barrier < scope.barriers.len() => {
                 self.raise(scope.barriers.swap_remove(barrier))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Fences what stands around rows of VALUES that may raise on rows of the queries around them: one such row is
+    /// merged into the query around it like any other nested query.
+    pub(super) fn values_leak(&mut self, body: &SetExpr) -> Result<(), Error> {
+        match body {
+            SetExpr::Values(values) => {
+                let leaks = |expr: &Expr| may_raise(self.rules, expr) && self.names_others(expr);
+                match values.rows.iter().find(|row| row.content.iter().any(leaks)) {
+                    Some(row) => self.fence_around(self.token(row.opening_token.0.span)?),
+                    None => Ok(()),
+                }
+            }
+            SetExpr::SetOperation { left, right, .. } => {
+                self.values_leak(left)?;
+                self.values_leak(right)
             }
             _ => Ok(()),
         }

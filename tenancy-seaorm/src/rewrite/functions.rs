@@ -510,7 +510,18 @@ pub(super) fn aggregate(function: &Function) -> bool {
 
 pub(super) fn cannot_raise(dialect: Dialect, function: &Function) -> bool {
     let Some(name) = plain_name(function) else { return false };
+    // `length(body, 'UTF8')` decodes first, and its error shows the bytes that are no text.
+    if dialect == Dialect::Postgres && name == "length" && arguments(function) != 1 {
+        return false;
+    }
     SAFE.contains(&name.as_str()) || (dialect == Dialect::Sqlite && SAFE_IN_SQLITE.contains(&name.as_str()))
+}
+
+fn arguments(function: &Function) -> usize {
+    match &function.args {
+        FunctionArguments::List(list) => list.args.len(),
+        _ => 0,
+    }
 }
 
 fn refused(name: &str) -> Error {

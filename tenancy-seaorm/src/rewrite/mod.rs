@@ -181,6 +181,9 @@ impl Engine {
         tenant: &TenantValue,
         schema: Option<&SchemaName>,
     ) -> Result<(), Error> {
+        if self.rules.folds_ids && tenant.has_capitals() {
+            return Err(refuse::capitals());
+        }
         let run = |plan: &Result<Plan, Error>, sql: &mut String| {
             let plan = plan.as_ref().map_err(Error::clone)?;
             plan.bind(values, tenant)?;

@@ -49,3 +49,12 @@ pub(super) fn statement(statement: &Statement) -> Error {
     };
     Error::new(ErrorKind::StatementNotAllowed, construct, hint)
 }
+
+pub(super) fn capitals() -> Error {
+    let hint = "give the tenant column a binary collation, and say so with tenant_column_is_binary";
+    Error::new(
+        ErrorKind::Policy,
+        "a tenant id with capital letters, which this database may not tell apart",
+        hint,
+    )
+}

@@ -15,6 +15,8 @@ pub(super) struct Rules {
     pub(super) addressing: Addressing,
     pub(super) leaky: LeakyPredicates,
     pub(super) tenant_leads_unique_keys: bool,
+    /// The database may take two ids that differ in the case of letters for one.
+    pub(super) folds_ids: bool,
     pub(super) functions: HashSet<String>,
     tables: HashMap<(Option<String>, String), Entry>,
     #[cfg(feature = "broken-on-purpose-for-tests-only")]
@@ -69,6 +71,7 @@ impl Rules {
             addressing,
             leaky: policy.leaky,
             tenant_leads_unique_keys: policy.tenant_leads_unique_keys,
+            folds_ids: dialect == Dialect::MySql && !policy.tenant_column_is_binary,
             functions: policy.functions.clone(),
             tables,
             #[cfg(feature = "broken-on-purpose-for-tests-only")]

@@ -230,7 +230,7 @@ impl<'a> Walk<'a> {
             limited: ends(query).0,
             locked: ends(query).1,
         });
-        Ok(())
+        if self.nested() { self.values_leak(body) } else { Ok(()) }
     }
 
     fn ctes(&self, with: &With) -> Result<Vec<Named>, Error> {

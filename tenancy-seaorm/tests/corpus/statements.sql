@@ -488,6 +488,22 @@ SELECT o.note FROM orders o CROSS JOIN LATERAL (SELECT 1 AS one FROM countries c
 -- only: postgres
 SELECT o.note FROM orders o CROSS JOIN LATERAL (SELECT 'a' ~ o.code AS hit) x WHERE x.hit
 --#
+-- FLT-33 a row of VALUES that sees its neighbours
+-- only: postgres
+SELECT o.note FROM orders o CROSS JOIN LATERAL (VALUES ('a' ~ o.code)) x(hit) WHERE x.hit
+--#
+-- FLT-33 such a row one query deeper
+-- only: postgres
+SELECT o.note FROM orders o, LATERAL (SELECT * FROM (VALUES ('a' ~ o.code)) v(hit)) x WHERE x.hit
+--#
+-- FLT-33 such a row in a condition
+-- only: postgres
+SELECT o.note FROM orders o WHERE true IN (VALUES ('a' ~ o.code))
+--#
+-- FLT-34 a length that decodes
+-- only: postgres
+SELECT o.note FROM orders o WHERE length(o.code::bytea, 'UTF8') > 0
+--#
 -- FLT-34 a cast in a common table expression
 -- only: postgres
 WITH x AS (SELECT code::int AS c FROM orders) SELECT c FROM x WHERE c > 1

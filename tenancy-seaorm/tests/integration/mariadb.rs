@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use sea_orm::{
     ActiveModelTrait, ActiveValue::NotSet, ActiveValue::Set, ColumnTrait, ConnectionTrait,
-    DatabaseConnection, DbBackend, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, Statement,
+    DatabaseConnection, DbBackend, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QueryResult,
+    Statement,
 };
-use tenancy_seaorm::{Error, ErrorKind, LeakyPredicates, Tenancy};
+use tenancy_core::{Tenant, TenantContext, TenantId};
+use tenancy_seaorm::{Error, ErrorKind, LeakyPredicates, Policy, PolicyBuilder, Tenancy};
 
 use crate::corpus::differences_on;
 use crate::fixture::{Shop, context, customer, open, order, policy, tag};
@@ -86,6 +88,7 @@ async fn statements_on_mariadb_see_one_tenant() {
     };
     entities(&server).await;
     strings(&server).await;
+    letters(&server).await;
     crate::catalog::mariadb::holds_its_tenants(server.database("catalog").await).await;
     let fenced = || policy().leaky_predicates(LeakyPredicates::Fence);
     let shared = Shop::of(server.database("shared").await, None, fenced()).await;
@@ -169,4 +172,39 @@ async fn strings(server: &Server) {
     let whole = r"SELECT 'x\\' AS x, 'it''s' AS y FROM orders";
     assert_eq!(a.query_all_raw(select(whole)).await.expect("it is the same in both modes").len(), 2);
     drop(shop);
+}
+
+/// CORE-06: to the usual collations `Acme` is `acme`. Such ids are refused, unless the column is said to be binary.
+async fn letters(server: &Server) {
+    let db = server.database("letters").await;
+    for (table, collation) in [("notes", ""), ("exact", "COLLATE ascii_bin")] {
+        let column = format!("tenant_id varchar(64) CHARACTER SET ascii {collation}");
+        let create = format!("CREATE TABLE {table} ({column}, body varchar(9))");
+        db.execute_unprepared(&create).await.expect("a table");
+        let rows = format!("INSERT INTO {table} VALUES ('acme', 'small'), ('Acme', 'capital')");
+        db.execute_unprepared(&rows).await.expect("rows");
+    }
+    let tenant = |id: &str| {
+        let id = TenantId::text(id).expect("an id");
+        let tenant = Tenant::builder(id, "acme".parse().expect("a slug")).build().expect("a tenant");
+        TenantContext::assertion(tenant, "test").expect("it is active")
+    };
+    let bodies = async |policy: PolicyBuilder, id: &str, table: &str| {
+        let policy = policy.owned_table("notes").owned_table("exact").build().expect("a policy");
+        let db = Tenancy::new(db.clone(), policy).expect("a tenancy").tenant(&tenant(id));
+        let select = Statement::from_string(DbBackend::MySql, format!("SELECT body FROM {table}"));
+        let rows = db.query_all_raw(select).await?;
+        let body = |row: &QueryResult| row.try_get::<String>("", "body").expect("a body");
+        Ok::<_, DbErr>(rows.iter().map(body).collect::<Vec<_>>())
+    };
+    let binary = || Policy::builder().tenant_column_is_binary();
+    // What is refused below: the filter alone gives one tenant the other's row.
+    assert_eq!(bodies(binary(), "Acme", "notes").await.expect("both rows").len(), 2);
+    for table in ["notes", "exact"] {
+        let refused = bodies(Policy::builder(), "Acme", table).await.expect_err("a capital letter");
+        assert_eq!(Error::of(&refused).map(Error::kind), Some(ErrorKind::Policy));
+    }
+    assert_eq!(bodies(Policy::builder(), "acme", "exact").await.expect("its row"), ["small"]);
+    assert_eq!(bodies(binary(), "Acme", "exact").await.expect("its row"), ["capital"]);
+    assert_eq!(bodies(binary(), "acme", "exact").await.expect("its row"), ["small"]);
 }

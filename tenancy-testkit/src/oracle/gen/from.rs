@@ -145,11 +145,24 @@ impl Gen<'_> {
         }
         self.tag("LATERAL");
         self.levels.push(left.clone());
-        let (query, cols) = self.derived(true);
+        let (query, cols) = if self.chance(20) { self.lateral_values() } else { self.derived(true) };
         self.levels.pop();
         let alias = self.alias(None, taken);
         let frag = seq!["LATERAL (", query, format!(") AS {}", alias.sql())];
         (frag, Level { rels: vec![Rel { alias, cols, table: None, partial: false }], merged: Vec::new() })
+    }
+
+    /// A row of VALUES over what stands to its left, which is merged into the query around it (FLT-33).
+    fn lateral_values(&mut self) -> (Frag, Vec<Col>) {
+        self.tag("VALUES in LATERAL");
+        let hit = self.hazardous().unwrap_or_else(|| self.atom(Type::Bool));
+        let number = self.atom(Type::Int);
+        let cols = [(self.fresh('i'), Type::Int), (self.fresh('b'), Type::Bool)];
+        let names = format!("{}({}, {})", self.fresh('v').sql(), cols[0].0.sql(), cols[1].0.sql());
+        let wher = if self.chance(70) { format!(" WHERE {}", cols[1].0.sql()) } else { String::new() };
+        let frag = seq!["SELECT * FROM (VALUES (", number, ", ", hit, format!(")) AS {names}{wher}")];
+        let col = |(name, ty)| Col { name, ty, hazard: None, tenant: false };
+        (frag, cols.into_iter().map(col).collect())
     }
 
     fn leaf(&mut self, taken: &[Name]) -> (Frag, Level) {

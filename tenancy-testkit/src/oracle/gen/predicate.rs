@@ -138,7 +138,7 @@ impl Gen<'_> {
     }
 
     /// A condition that fails on other tenants' rows and on none of this tenant's (FLT-33, FLT-34).
-    fn hazardous(&mut self) -> Option<Frag> {
+    pub(super) fn hazardous(&mut self) -> Option<Frag> {
         if self.chance(50)
             && let Some((column, _)) = self.column(|col| col.hazard == Some(Role::Pattern))
         {
@@ -156,6 +156,9 @@ impl Gen<'_> {
         self.hazard = true;
         self.tag("leaky expression");
         self.tag("leaky query without a table of tenants");
+        if self.chance(25) {
+            return Some(seq!["true IN (VALUES ('xab' ~ ", column, "))"]);
+        }
         let from = *self.rng.pick(&["public.countries", "generate_series(1, 2)"]);
         Some(seq![
             format!("EXISTS (SELECT 1 FROM {from} AS {} WHERE 'xab' ~ ", self.fresh('a').sql()),

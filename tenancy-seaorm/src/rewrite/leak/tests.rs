@@ -1,0 +1,76 @@
+//! Where fences stand.
+
+use crate::{Dialect, LeakyPredicates, Policy, Rewriter};
+
+fn scoped(sql: &str) -> String {
+    let policy = Policy::builder().owned_table("orders").owned_table("tags").global_table("countries");
+    let policy = policy.leaky_predicates(LeakyPredicates::Fence).build().expect("a policy");
+    let scoped = Rewriter::new(&policy, Dialect::Postgres).explain(sql);
+    scoped.map_or_else(|error| format!("refused: {}", error.construct()), |scoped| scoped.sql)
+}
+
+/// Nothing is pushed into a write, and OFFSET is no part of one.
+#[test]
+fn a_write_in_a_common_table_expression_needs_no_fence() {
+    let sql = "WITH w AS (DELETE FROM orders RETURNING code) SELECT code FROM w WHERE code::int > 1";
+    assert!(!scoped(sql).contains("OFFSET"), "{}", scoped(sql));
+    let read = "WITH w AS (SELECT code FROM orders) SELECT code FROM w WHERE code::int > 1";
+    assert!(scoped(read).contains("OFFSET 0) SELECT"), "{}", scoped(read));
+}
+
+/// FLT-33: outside of an alias nothing qualifies its tables, on whichever side of which join they stand.
+#[test]
+fn what_an_alias_hides_is_fenced_behind_every_kind_of_join() {
+    for join in [
+        "orders JOIN tags ON true",
+        "tags LEFT JOIN orders ON orders.id = tags.id",
+        "orders RIGHT JOIN tags ON orders.id = tags.id",
+        "orders FULL JOIN tags ON orders.id = tags.id",
+        "tags NATURAL LEFT JOIN orders",
+        "tags LEFT JOIN orders USING (id)",
+        "countries c RIGHT JOIN (tags LEFT JOIN orders ON orders.id = tags.id) ON c.id = tags.id",
+        "countries c LEFT JOIN (orders CROSS JOIN tags) AS b ON c.id = b.id",
+    ] {
+        let whole = scoped(&format!("SELECT 1 FROM ({join}) AS a WHERE 'xab' ~ a.code"));
+        assert_eq!(whole.matches("= $1 OFFSET 0)").count(), 2, "{whole}");
+        let plain = scoped(&format!("SELECT 1 FROM ({join}) AS a WHERE a.code = 'x'"));
+        assert!(!plain.contains("OFFSET") && plain.matches("= $1)").count() == 2, "{plain}");
+    }
+}
+
+/// FLT-33: a row of VALUES that sees its neighbours is merged into the query around it; constants are not fenced.
+#[test]
+fn rows_of_values_that_see_their_neighbours_are_fenced() {
+    for (from, fence) in [
+        ("LATERAL (VALUES ('xab' ~ o.code)) x(hit)", "OFFSET 0) x(hit)"),
+        ("LATERAL (SELECT * FROM (VALUES ('xab' ~ o.code)) v(hit)) x", "v(hit) OFFSET 0) x"),
+        ("LATERAL (SELECT false AS hit UNION ALL VALUES ('xab' ~ o.code)) x", "OFFSET 0) x"),
+    ] {
+        let leaky = scoped(&format!("SELECT o.id FROM orders o, {from} WHERE x.hit"));
+        assert!(leaky.contains(fence), "{leaky}");
+        let plain = scoped(&format!("SELECT o.id FROM orders o, {from} WHERE x.hit").replace("~", "="));
+        assert!(!plain.contains("OFFSET") && plain.contains("= $1"), "{plain}");
+    }
+    let inside = scoped("SELECT o.id FROM orders o WHERE true IN (VALUES ('xab' ~ o.code))");
+    assert!(inside.contains("CASE WHEN o.\"tenant_id\" = $1 THEN (true IN (VALUES"), "{inside}");
+}
+
+/// FLT-34: `length` of one argument counts; of two it decodes, and may fail.
+#[test]
+fn a_length_in_an_encoding_is_fenced() {
+    assert!(scoped("SELECT id FROM orders WHERE length(code, 'UTF8') = 3").contains("CASE WHEN"));
+    assert!(!scoped("SELECT id FROM orders WHERE length(code) = 3").contains("CASE WHEN"));
+}
+
+/// FLT-33: PostgreSQL refuses OFFSET in a recursive query, into which it pushes nothing; a sibling of one that
+/// is not recursive itself is merged into the query that reads it.
+#[test]
+fn only_what_reads_itself_is_recursive() {
+    let walk =
+        "SELECT id, 1 FROM orders UNION ALL SELECT o.id, r.n + 1 FROM orders o JOIN r ON o.parent = r.id";
+    let alone = scoped(&format!("WITH RECURSIVE r(id, n) AS ({walk}) SELECT id FROM r WHERE 1 / id > 0"));
+    assert!(!alone.contains("OFFSET") && !alone.contains("refused"), "{alone}");
+    let beside = format!("WITH RECURSIVE r(id, n) AS ({walk}), s AS (SELECT code FROM orders) ");
+    let beside = scoped(&(beside + "SELECT s.code FROM s JOIN r ON true WHERE s.code::int > 1"));
+    assert_eq!(beside.matches("OFFSET 0").count(), 1, "{beside}");
+}
