@@ -6,8 +6,8 @@ use std::fmt;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::str::FromStr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Something that keeps tenants apart, and that a test run can do without. Never for production.
 ///
@@ -163,7 +163,10 @@ mod tests {
         }
         for name in ["", "Layer", "layer ", "everything"] {
             let refused = name.parse::<Guard>().expect_err(name);
-            assert!(refused.to_string().ends_with("layer, agreement, key, filter, policy, force"), "{refused}");
+            assert!(
+                refused.to_string().ends_with("layer, agreement, key, filter, policy, force"),
+                "{refused}"
+            );
         }
     }
 }

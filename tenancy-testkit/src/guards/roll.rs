@@ -106,8 +106,7 @@ impl Roll {
         };
         let guards: Vec<Value> = self.tried.iter().map(one).collect();
         let survivors: Vec<&str> = self.survivors().map(|tried| tried.guard.name()).collect();
-        let all =
-            json!({ "standing_seconds": self.standing.as_secs_f64(), "guards": guards, "survivors": survivors });
+        let all = json!({ "standing_seconds": self.standing.as_secs_f64(), "guards": guards, "survivors": survivors });
         format!("{all:#}")
     }
 }

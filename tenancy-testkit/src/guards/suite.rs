@@ -124,7 +124,8 @@ mod tests {
     fn the_tests_that_failed_are_read_from_what_runners_print() {
         let libtest = "test a::b ... ok\ntest a::c ... FAILED\n\nfailures:\n    a::c\ntest d ... ignored\n";
         assert_eq!(failed(libtest), ["a::c"]);
-        let nextest = "    PASS [   0.1s] shop a::b\n    FAIL [   0.2s] (2/2) shop a::c\n  FAIL [ 0.2s] shop a::c\n";
+        let nextest =
+            "    PASS [   0.1s] shop a::b\n    FAIL [   0.2s] (2/2) shop a::c\n  FAIL [ 0.2s] shop a::c\n";
         assert_eq!(failed(nextest), ["a::c"]);
     }
 }

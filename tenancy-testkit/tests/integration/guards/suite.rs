@@ -31,7 +31,8 @@ fn resolved(host: &str, header: &str) -> Option<String> {
     let request = Request::builder().header("host", host).header("x-tenant-id", header);
     let request = request.body(()).expect("a request");
     let peer = Some([127, 0, 0, 1].into());
-    let answer = futures_util::FutureExt::now_or_never(resolver.resolve(ResolveInput::new(&request, peer)).wait());
+    let answer =
+        futures_util::FutureExt::now_or_never(resolver.resolve(ResolveInput::new(&request, peer)).wait());
     answer.expect("nothing to wait for").ok().map(|context| context.slug().to_string())
 }
 
@@ -61,7 +62,8 @@ async fn walled() -> TestDatabase {
 
 /// What is off in a database that was migrated once is off in its copies, and stands in another run's.
 async fn copied() -> TestDatabase {
-    let made = TestDatabase::from_template("guards", |url| async move { crate::support::run(&url, WALL).await });
+    let made =
+        TestDatabase::from_template("guards", |url| async move { crate::support::run(&url, WALL).await });
     made.await.expect("a database")
 }
 
