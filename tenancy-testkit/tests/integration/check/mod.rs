@@ -1,5 +1,6 @@
 //! The search on services that leak on purpose, and on services that do not.
 
+mod harm;
 mod shop;
 
 use std::time::Duration;

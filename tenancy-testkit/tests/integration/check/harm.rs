@@ -1,0 +1,113 @@
+//! Breaks on the way to the database: what a service does then is what the next tenant gets.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::routing::get;
+use axum::{Json, Router};
+use sqlx::postgres::PgPoolOptions;
+use sqlx::{Connection, Executor, PgConnection, PgPool};
+use tenancy_testkit::TestDatabase;
+use tenancy_testkit::check::{Check, Credential, Detector, Operation, Service, Standing, Verdict, World};
+use tenancy_testkit::proxy::PgProxy;
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Bug {
+    None,
+    /// D1: where the database does not answer, the last answer is given, whoever got it.
+    LastAnswer,
+}
+
+struct Notes {
+    bug: Bug,
+    pool: PgPool,
+    tenants: Vec<String>,
+    last: Mutex<Vec<String>>,
+}
+
+/// The tenant's notes. Whom a connection works for ends with the transaction, however that ends.
+async fn of(pool: &PgPool, tenant: &str) -> Result<Vec<String>, sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    let set = "SELECT set_config('notes.tenant', $1, true)";
+    sqlx::query(set).bind(tenant).execute(&mut *transaction).await?;
+    let notes = "SELECT note FROM notes WHERE tenant = current_setting('notes.tenant')";
+    let notes = sqlx::query_scalar(notes).fetch_all(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(notes)
+}
+
+async fn list(State(notes): State<Arc<Notes>>, headers: HeaderMap) -> Result<Json<Vec<String>>, StatusCode> {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let tenant = host.strip_suffix(".notes.test").ok_or(StatusCode::BAD_REQUEST)?;
+    let known = notes.tenants.iter().any(|known| known == tenant);
+    let found = if known { of(&notes.pool, tenant).await } else { return Err(StatusCode::NOT_FOUND) };
+    let mut last = notes.last.lock().unwrap_or_else(PoisonError::into_inner);
+    match found {
+        Ok(found) => {
+            last.clone_from(&found);
+            Ok(Json(found))
+        }
+        Err(_) if notes.bug == Bug::LastAnswer => Ok(Json(last.clone())),
+        Err(_) => Err(StatusCode::SERVICE_UNAVAILABLE),
+    }
+}
+
+async fn start(bug: Bug, harmed: bool, world: World) -> Result<Service, Error> {
+    let database = TestDatabase::create().await?;
+    let mut owner = PgConnection::connect(database.owner_url()).await?;
+    owner.execute("CREATE TABLE notes (tenant text, note text)").await?;
+    for tenant in world.tenants().filter(|tenant| tenant.standing() == Standing::Active) {
+        let insert = sqlx::query("INSERT INTO notes VALUES ($1, $2)").bind(tenant.slug());
+        insert.bind(tenant.canary(0)).execute(&mut owner).await?;
+    }
+    let proxy = Arc::new(PgProxy::start(database.app_url()).await?);
+    let url = if harmed { proxy.url(database.app_url())? } else { database.app_url().to_owned() };
+    let options = PgPoolOptions::new().max_connections(1).test_before_acquire(false);
+    let pool = options.acquire_timeout(Duration::from_secs(5)).connect(&url).await?;
+    let tenants = world.tenants().map(|tenant| tenant.slug().to_owned()).collect();
+    let notes = Arc::new(Notes { bug, pool: pool.clone(), tenants, last: Mutex::default() });
+    let service = Service::new(Router::new().route("/notes", get(list)).with_state(notes))
+        .with_credential("host", |tenant| {
+            Credential::new().with_host(format!("{}.notes.test", tenant.slug()))
+        })
+        .with_operation(Operation::get("/notes"))
+        .with_connection_state(move || state(pool.clone()))
+        .with_guard(database);
+    Ok(if harmed { service.with_faults(proxy) } else { service })
+}
+
+async fn state(pool: PgPool) -> Result<BTreeMap<String, String>, sqlx::Error> {
+    let tenant = "SELECT coalesce(current_setting('notes.tenant', true), '')";
+    let tenant: String = sqlx::query_scalar(tenant).fetch_one(&pool).await?;
+    Ok(BTreeMap::from([("tenant".to_owned(), tenant)]))
+}
+
+fn searched(bug: Bug, harmed: bool) -> Verdict {
+    let check = Check::new(move |world| start(bug, harmed, world)).with_budget(super::LONG);
+    check.with_programs(8).run().unwrap_or_else(|error| panic!("{bug:?}: {error:?}"))
+}
+
+#[test]
+fn what_a_service_does_when_its_database_breaks_off_is_searched() {
+    let leak = searched(Bug::LastAnswer, true).leak.expect("the last answer was somebody else's");
+    assert_eq!(leak.detector, Detector::Canary, "{leak}");
+    assert!(leak.to_string().contains("of the database is"), "{leak}");
+    let again = Check::new(|world| start(Bug::LastAnswer, true, world)).replay(&leak.seed);
+    assert!(again.expect("the seed reads").is_some(), "{leak}");
+    // A database that always answers does not show it.
+    let quiet = searched(Bug::LastAnswer, false);
+    assert!(quiet.leak.is_none(), "{}", quiet.leak.expect("a leak"));
+}
+
+/// The twin: a request that fails is no leak, and neither is a connection that is gone.
+#[test]
+fn a_service_that_fails_where_its_database_does_is_not_to_blame() {
+    let verdict = searched(Bug::None, true);
+    assert!(verdict.leak.is_none(), "{}", verdict.leak.expect("a leak"));
+    assert_eq!(verdict.programs, 8);
+}
