@@ -10,9 +10,9 @@ use axum::routing::get;
 use axum::{Json, Router};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Connection, Executor, PgConnection, PgPool};
-use tenancy_testkit::TestDatabase;
 use tenancy_testkit::check::{Check, Credential, Detector, Operation, Service, Standing, Verdict, World};
 use tenancy_testkit::proxy::PgProxy;
+use tenancy_testkit::{ErrorKind, TestDatabase};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -57,7 +57,18 @@ async fn list(State(notes): State<Arc<Notes>>, headers: HeaderMap) -> Result<Jso
     }
 }
 
-async fn start(bug: Bug, harmed: bool, world: World) -> Result<Service, Error> {
+/// Where the proxy is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Proxy {
+    /// There is none.
+    Absent,
+    /// Before the database.
+    Before,
+    /// Where no connection of the service comes by.
+    Beside,
+}
+
+async fn start(bug: Bug, place: Proxy, world: World) -> Result<Service, Error> {
     let database = TestDatabase::create().await?;
     let mut owner = PgConnection::connect(database.owner_url()).await?;
     owner.execute("CREATE TABLE notes (tenant text, note text)").await?;
@@ -66,7 +77,8 @@ async fn start(bug: Bug, harmed: bool, world: World) -> Result<Service, Error> {
         insert.bind(tenant.canary(0)).execute(&mut owner).await?;
     }
     let proxy = Arc::new(PgProxy::start(database.app_url()).await?);
-    let url = if harmed { proxy.url(database.app_url())? } else { database.app_url().to_owned() };
+    let url =
+        if place == Proxy::Before { proxy.url(database.app_url())? } else { database.app_url().to_owned() };
     let options = PgPoolOptions::new().max_connections(1).test_before_acquire(false);
     let pool = options.acquire_timeout(Duration::from_secs(5)).connect(&url).await?;
     let tenants = world.tenants().map(|tenant| tenant.slug().to_owned()).collect();
@@ -78,7 +90,7 @@ async fn start(bug: Bug, harmed: bool, world: World) -> Result<Service, Error> {
         .with_operation(Operation::get("/notes"))
         .with_connection_state(move || state(pool.clone()))
         .with_guard(database);
-    Ok(if harmed { service.with_faults(proxy) } else { service })
+    Ok(if place == Proxy::Absent { service } else { service.with_faults(proxy) })
 }
 
 async fn state(pool: PgPool) -> Result<BTreeMap<String, String>, sqlx::Error> {
@@ -87,27 +99,36 @@ async fn state(pool: PgPool) -> Result<BTreeMap<String, String>, sqlx::Error> {
     Ok(BTreeMap::from([("tenant".to_owned(), tenant)]))
 }
 
-fn searched(bug: Bug, harmed: bool) -> Verdict {
-    let check = Check::new(move |world| start(bug, harmed, world)).with_budget(super::LONG);
-    check.with_programs(8).run().unwrap_or_else(|error| panic!("{bug:?}: {error:?}"))
+fn searched(bug: Bug, place: Proxy) -> Result<Verdict, tenancy_testkit::Error> {
+    Check::new(move |world| start(bug, place, world)).with_budget(super::LONG).with_programs(8).run()
 }
 
 #[test]
-fn what_a_service_does_when_its_database_breaks_off_is_searched() {
-    let leak = searched(Bug::LastAnswer, true).leak.expect("the last answer was somebody else's");
+fn what_a_service_does_when_its_database_breaks_off_is_searched() -> Result<(), tenancy_testkit::Error> {
+    let leak = searched(Bug::LastAnswer, Proxy::Before)?.leak.expect("the last answer was somebody else's");
     assert_eq!(leak.detector, Detector::Canary, "{leak}");
     assert!(leak.to_string().contains("of the database is"), "{leak}");
-    let again = Check::new(|world| start(Bug::LastAnswer, true, world)).replay(&leak.seed);
-    assert!(again.expect("the seed reads").is_some(), "{leak}");
+    let again = Check::new(|world| start(Bug::LastAnswer, Proxy::Before, world)).replay(&leak.seed)?;
+    assert!(again.is_some(), "{leak}");
     // A database that always answers does not show it.
-    let quiet = searched(Bug::LastAnswer, false);
+    let quiet = searched(Bug::LastAnswer, Proxy::Absent)?;
     assert!(quiet.leak.is_none(), "{}", quiet.leak.expect("a leak"));
+    Ok(())
 }
 
 /// The twin: a request that fails is no leak, and neither is a connection that is gone.
 #[test]
-fn a_service_that_fails_where_its_database_does_is_not_to_blame() {
-    let verdict = searched(Bug::None, true);
+fn a_service_that_fails_where_its_database_does_is_not_to_blame() -> Result<(), tenancy_testkit::Error> {
+    let verdict = searched(Bug::None, Proxy::Before)?;
     assert!(verdict.leak.is_none(), "{}", verdict.leak.expect("a leak"));
     assert_eq!(verdict.programs, 8);
+    Ok(())
+}
+
+/// KIT-02: faults that nothing meets prove nothing.
+#[test]
+fn a_proxy_beside_the_connections_makes_the_run_void() {
+    let error = searched(Bug::LastAnswer, Proxy::Beside).expect_err("nothing was harmed");
+    assert_eq!(error.kind(), ErrorKind::Void);
+    assert!(error.to_string().contains("do not go through the proxy"), "{error}");
 }

@@ -151,6 +151,7 @@ impl Run<'_> {
         };
         self.meter.add(Part::Serving, begun.elapsed());
         self.meter.count(1);
+        self.coverage.harmed.count(fault.hits() > 0);
         drop(fault);
         self.keep(step, 0, call, outgoing, answer);
     }
