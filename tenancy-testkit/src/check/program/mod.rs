@@ -161,10 +161,8 @@ mod tests {
     use super::value::{Only, Whose};
     use super::*;
 
-    /// What is compared with the twin is the answer to the same request.
-    #[test]
-    fn a_request_keeps_its_place_in_the_program_of_its_tenant_alone() {
-        let call = |caller| Call {
+    fn call(caller: usize) -> Call {
+        Call {
             caller,
             credential: 0,
             signal: Signal::PROPER,
@@ -177,12 +175,30 @@ mod tests {
                 otherwise: 1.into(),
             })],
             body: None,
-        };
+        }
+    }
+
+    /// What is compared with the twin is the answer to the same request.
+    #[test]
+    fn a_request_keeps_its_place_in_the_program_of_its_tenant_alone() {
         let world = World::new(1, &[Standing::Active; 3], false, 1);
         let together = Action::Together([2, 0, 1].map(call).into_iter().enumerate().collect());
         let steps = vec![Step { number: 9, action: together }];
         let alone = Program { world, threads: false, steps, compared: 1 }.alone(0);
         let Action::Together(calls) = &alone.steps[0].action else { panic!("{alone:?}") };
         assert_eq!(calls.iter().map(|(at, call)| (*at, call.caller)).collect::<Vec<_>>(), [(1, 0)]);
+    }
+
+    /// What breaks does so in one of the two runs: what follows cannot be compared.
+    #[test]
+    fn nothing_is_compared_after_something_broke() {
+        let harm = Harm { kind: harm::HarmKind::Cut, at: 1 };
+        for breaks in [Action::Break { tenant: 0, pick: 0 }, Action::Harmed { call: call(0), harm }] {
+            let actions = [Action::Call(call(0)), breaks, Action::Call(call(0))];
+            let steps = (0..).zip(actions).map(|(number, action)| Step { number, action }).collect();
+            let world = World::new(1, &[Standing::Active; 2], false, 1);
+            let alone = Program { world, threads: false, steps, compared: 1 }.alone(0);
+            assert_eq!(alone.steps.iter().map(|step| step.number).collect::<Vec<_>>(), [0]);
+        }
     }
 }

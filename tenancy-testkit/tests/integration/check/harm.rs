@@ -1,6 +1,7 @@
 //! Breaks on the way to the database: what a service does then is what the next tenant gets.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ enum Bug {
     None,
     /// D1: where the database does not answer, the last answer is given, whoever got it.
     LastAnswer,
+    /// D6: what a request that is dropped has set stays set.
+    AsItIs,
 }
 
 struct Notes {
@@ -41,11 +44,26 @@ async fn of(pool: &PgPool, tenant: &str) -> Result<Vec<String>, sqlx::Error> {
     Ok(notes)
 }
 
+/// The same, if nothing comes between.
+async fn of_session(pool: &PgPool, tenant: &str) -> Result<Vec<String>, sqlx::Error> {
+    let mut connection = pool.acquire().await?;
+    let set = "SELECT set_config('notes.tenant', $1, false)";
+    sqlx::query(set).bind(tenant).execute(&mut *connection).await?;
+    let notes = "SELECT note FROM notes WHERE tenant = current_setting('notes.tenant')";
+    let notes = sqlx::query_scalar(notes).fetch_all(&mut *connection).await?;
+    sqlx::query(set).bind("").execute(&mut *connection).await?;
+    Ok(notes)
+}
+
 async fn list(State(notes): State<Arc<Notes>>, headers: HeaderMap) -> Result<Json<Vec<String>>, StatusCode> {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let tenant = host.strip_suffix(".notes.test").ok_or(StatusCode::BAD_REQUEST)?;
     let known = notes.tenants.iter().any(|known| known == tenant);
-    let found = if known { of(&notes.pool, tenant).await } else { return Err(StatusCode::NOT_FOUND) };
+    let found = match notes.bug {
+        _ if !known => return Err(StatusCode::NOT_FOUND),
+        Bug::AsItIs => of_session(&notes.pool, tenant).await,
+        _ => of(&notes.pool, tenant).await,
+    };
     let mut last = notes.last.lock().unwrap_or_else(PoisonError::into_inner);
     match found {
         Ok(found) => {
@@ -83,17 +101,22 @@ async fn start(bug: Bug, place: Proxy, world: World) -> Result<Service, Error> {
     let pool = options.acquire_timeout(Duration::from_secs(5)).connect(&url).await?;
     let tenants = world.tenants().map(|tenant| tenant.slug().to_owned()).collect();
     let notes = Arc::new(Notes { bug, pool: pool.clone(), tenants, last: Mutex::default() });
+    let asked = Arc::new(AtomicU64::new(u64::from(place != Proxy::Before)));
     let service = Service::new(Router::new().route("/notes", get(list)).with_state(notes))
         .with_credential("host", |tenant| {
             Credential::new().with_host(format!("{}.notes.test", tenant.slug()))
         })
         .with_operation(Operation::get("/notes"))
-        .with_connection_state(move || state(pool.clone()))
+        .with_connection_state(move || state(pool.clone(), Arc::clone(&asked)))
         .with_guard(database);
     Ok(if place == Proxy::Absent { service } else { service.with_faults(proxy) })
 }
 
-async fn state(pool: PgPool) -> Result<BTreeMap<String, String>, sqlx::Error> {
+/// What a connection is like. Where connections break, every other one that is asked for is gone.
+async fn state(pool: PgPool, asked: Arc<AtomicU64>) -> Result<BTreeMap<String, String>, sqlx::Error> {
+    if asked.fetch_add(2, Ordering::Relaxed).is_multiple_of(4) {
+        return Err(sqlx::Error::PoolClosed);
+    }
     let tenant = "SELECT coalesce(current_setting('notes.tenant', true), '')";
     let tenant: String = sqlx::query_scalar(tenant).fetch_one(&pool).await?;
     Ok(BTreeMap::from([("tenant".to_owned(), tenant)]))
@@ -113,6 +136,14 @@ fn what_a_service_does_when_its_database_breaks_off_is_searched() -> Result<(), 
     // A database that always answers does not show it.
     let quiet = searched(Bug::LastAnswer, Proxy::Absent)?;
     assert!(quiet.leak.is_none(), "{}", quiet.leak.expect("a leak"));
+    Ok(())
+}
+
+#[test]
+fn what_a_dropped_request_leaves_on_its_connection_is_seen() -> Result<(), tenancy_testkit::Error> {
+    let leak =
+        searched(Bug::AsItIs, Proxy::Before)?.leak.expect("the next request works for the last tenant");
+    assert_eq!(leak.detector, Detector::Connection, "{leak}");
     Ok(())
 }
 

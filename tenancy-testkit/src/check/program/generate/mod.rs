@@ -4,10 +4,12 @@
 //! them come the same kinds in other worlds, and long programs of everything.
 
 mod harmed;
+mod kind;
 mod mixed;
 mod probes;
 mod whole;
 
+use self::kind::{Kind, kinds};
 use super::signal::Signal;
 use super::slots::{Draw, TENANT_FIELDS};
 use super::value::{Slot, Whose};
@@ -20,57 +22,6 @@ use crate::oracle::rng::Rng;
 
 /// How many programs it takes to have asked for everything: for what is one's own, for what is another's, and for nobody.
 pub(crate) const ESSENTIAL: u64 = 4;
-
-/// What a program is about.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Kind {
-    /// What tenants are shown of their own.
-    Reads,
-    /// Wrong names of tenants.
-    Doors,
-    /// Ids and texts of others.
-    Ids,
-    /// Requests that meet: at the same time, or under the same key.
-    Meetings,
-    /// Tenants that come and go, and their jobs.
-    Ends,
-    /// Clients that go away.
-    Dropped,
-    /// Tables that go away.
-    Broken,
-    /// Breaks on the way to the database.
-    Harmed,
-    /// All of it, and at random.
-    Whole,
-}
-
-const KINDS: [Kind; 8] = [
-    Kind::Reads,
-    Kind::Doors,
-    Kind::Ids,
-    Kind::Meetings,
-    Kind::Ends,
-    Kind::Broken,
-    Kind::Dropped,
-    Kind::Whole,
-];
-
-/// The same where the way to the database can be broken.
-const WITH_HARM: [Kind; 9] = [
-    Kind::Reads,
-    Kind::Doors,
-    Kind::Ids,
-    Kind::Meetings,
-    Kind::Ends,
-    Kind::Broken,
-    Kind::Dropped,
-    Kind::Harmed,
-    Kind::Whole,
-];
-
-fn kinds(service: &Service) -> &'static [Kind] {
-    if service.hooks.proxy.is_some() { &WITH_HARM } else { &KINDS }
-}
 
 /// The program with this number.
 pub(crate) fn program(service: &Service, seed: u64, number: u64) -> Program {
