@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection, PgPool, Postgres, Transaction};
 use tenancy_testkit::TestDatabase;
 use tenancy_testkit::check::{Check, Credential, Detector, Leak, Operation, Service, Verdict, World};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -37,7 +38,7 @@ enum Bug {
 struct Ledger {
     bug: Bug,
     pool: PgPool,
-    url: String,
+    elsewhere: Option<UnboundedSender<String>>,
     tenants: Vec<String>,
 }
 
@@ -59,23 +60,33 @@ impl Ledger {
 
     /// Touches the entries of `tenant`, or of everybody, when the answer is long given.
     fn touch_later(&self, tenant: String) {
-        let (url, all) = (self.url.clone(), self.bug == Bug::TouchedLater);
-        let touching = async move {
-            tokio::time::sleep(LATER).await;
-            let touch = "UPDATE entries SET touched = touched + 1 WHERE $1 OR tenant = $2";
-            // The database may be gone with its program.
-            let Ok(mut connection) = PgConnection::connect(&url).await else { return };
-            let _ = sqlx::query(touch).bind(all).bind(tenant).execute(&mut connection).await;
-        };
-        if self.bug != Bug::OwnElsewhere {
-            drop(tokio::spawn(touching));
-            return;
+        match &self.elsewhere {
+            Some(elsewhere) => elsewhere.send(tenant).expect("it lives as long as the ledger"),
+            None => drop(tokio::spawn(touched(self.pool.clone(), tenant, self.bug == Bug::TouchedLater))),
         }
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.expect("a runtime").block_on(touching);
-        });
     }
+}
+
+async fn touched(pool: PgPool, tenant: String, all: bool) {
+    tokio::time::sleep(LATER).await;
+    let touch = "UPDATE entries SET touched = touched + 1 WHERE $1 OR tenant = $2";
+    // The database may be gone with its program.
+    let _ = sqlx::query(touch).bind(all).bind(tenant).execute(&pool).await;
+}
+
+/// Touches the entries of whoever is sent, on a thread and a runtime of its own.
+fn elsewhere(url: String) -> UnboundedSender<String> {
+    let (sender, mut tenants) = unbounded_channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let pool = PgPool::connect(&url).await.expect("a connection");
+            while let Some(tenant) = tenants.recv().await {
+                tokio::spawn(touched(pool.clone(), tenant, false));
+            }
+        });
+    });
+    sender
 }
 
 async fn balance(State(ledger): State<Arc<Ledger>>, headers: HeaderMap) -> Answer {
@@ -118,10 +129,11 @@ async fn start(bug: Bug, world: World) -> Result<Service, Error> {
     }
     let pool = PgPool::connect(database.app_url()).await?;
     let tenants = world.tenants().map(|tenant| tenant.slug().to_owned()).collect();
+    let elsewhere = (bug == Bug::OwnElsewhere).then(|| elsewhere(database.app_url().to_owned()));
     let router = Router::new()
         .route("/balance", get(balance))
         .route("/entries", get(list).post(create))
-        .with_state(Arc::new(Ledger { bug, pool, url: database.app_url().to_owned(), tenants }));
+        .with_state(Arc::new(Ledger { bug, pool, elsewhere, tenants }));
     Ok(described(router, [Operation::get("/balance"), Operation::get("/entries")])
         .with_operation(Operation::post("/entries").with_body_like(json!({ "note": "as usual" })))
         .with_tenant_column(database.admin_url(), "tenant", |tenant| tenant.slug().to_owned())
@@ -150,7 +162,7 @@ async fn start_schemas(bug: Bug, world: World) -> Result<Service, Error> {
     }
     let pool = PgPool::connect(database.app_url()).await?;
     let router = Router::new().route("/{table}", get(rows_of).post(add_to));
-    let router = router.with_state(Arc::new(Ledger { bug, pool, url: String::new(), tenants }));
+    let router = router.with_state(Arc::new(Ledger { bug, pool, elsewhere: None, tenants }));
     let add = TABLES
         .map(|table| Operation::post(format!("/{table}")).with_body_like(json!({ "note": "as usual" })));
     let show = TABLES.map(|table| Operation::get(format!("/{table}")));
