@@ -32,6 +32,8 @@
 //!
 //! # Crate features
 //!
+//! - `broken-on-purpose-for-tests-only`: `Guard`, with which a test suite shows that it notices a guard that is missing.
+//!   Never for production.
 //! - `jwt`: the module `jwt`, with the strategy that reads the tenant from verified tokens. Needs a C compiler, for AWS-LC.
 //! - `moka`: flushes one tenant out of a moka cache.
 //! - `object-store`: an object store confined to one tenant; `object-store-cloud`: signed URLs from it.
@@ -43,6 +45,8 @@
 mod catalog;
 mod context;
 mod error;
+#[cfg(feature = "broken-on-purpose-for-tests-only")]
+mod guard;
 mod host;
 mod id;
 mod lineage;
@@ -59,6 +63,8 @@ pub use catalog::{
 };
 pub use context::{Provenance, TenantContext};
 pub use error::{Error, ErrorKind};
+#[cfg(feature = "broken-on-purpose-for-tests-only")]
+pub use guard::{Guard, UnknownGuard};
 pub use host::{Domain, ForwardedHeader, ForwardedHost, HostError, RequestHost, TrustedProxies};
 pub use id::{TenantId, TenantIdRef, TenantKey, TenantSlug};
 pub use lineage::Ended;

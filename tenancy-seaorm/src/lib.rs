@@ -46,7 +46,7 @@
 //! # Crate features
 //!
 //! `postgres`, `sqlite` and `mysql` turn on sea-orm's drivers of these names. `broken-on-purpose-for-tests-only` lets a
-//! test suite break the rewriter, to see that it would notice.
+//! test suite break the rewriter, to see that it would notice, or take the filter away by `tenancy_core::Guard`.
 
 pub mod catalog;
 mod conduit;

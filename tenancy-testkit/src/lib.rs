@@ -29,6 +29,8 @@
 //! # Crate features
 //!
 //! - `servers` (default): test databases on real servers. Without it the crate builds in seconds, for the gate alone.
+//! - `broken-on-purpose-for-tests-only`: takes guards away, one at a time, and requires a suite to notice; see the `guards`
+//!   module. `guards-cli`: its program, `tenancy-guards`.
 //! - `faults`: a wire proxy that holds, cuts and resets what PostgreSQL and its clients say, futures that are dropped at
 //!   each point, and what they leave behind; see the `proxy` and `cancel` modules.
 //! - `check`: the search for leaks in a service; see the `check` module.
@@ -52,6 +54,8 @@ mod error;
 mod finding;
 #[cfg(feature = "gate")]
 pub mod gate;
+#[cfg(feature = "broken-on-purpose-for-tests-only")]
+pub mod guards;
 #[cfg(feature = "oracle")]
 pub mod oracle;
 #[cfg(feature = "pgbouncer")]

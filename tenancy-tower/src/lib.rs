@@ -41,6 +41,8 @@
 //! # Crate features
 //!
 //! - `axum`: [`CurrentTenant`], an extractor.
+//! - `broken-on-purpose-for-tests-only`: lets a test run do without the layer's refusals, to show that the tests notice; see
+//!   `tenancy_core::Guard`. Never for production.
 //! - `metrics`: counts refused requests by reason, through the `metrics` facade.
 //! - `tokio`: [`spawn`](fn@spawn) and [`spawn_blocking`], which carry the tenant into a task.
 //! - `tonic`: [`RequestExt`], the tenant of a `tonic::Request`, and [`status`](fn@status), a refusal as a `tonic::Status`.

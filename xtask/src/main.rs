@@ -8,6 +8,7 @@ mod bench_gate;
 mod built;
 mod deny;
 mod features;
+mod guards;
 mod msrv;
 mod smoke;
 mod step;
@@ -46,6 +47,12 @@ enum Command {
         #[arg(long)]
         base: Option<String>,
         /// Puts what was measured into `benches/README.md`.
+        #[arg(long)]
+        write: bool,
+    },
+    /// Takes guards away from the quickstart's own tests, one at a time: they have to notice. Takes some minutes.
+    Guards {
+        /// Puts the table into `examples/quickstart/tests/guards.txt`.
         #[arg(long)]
         write: bool,
     },
@@ -108,6 +115,13 @@ fn main() -> ExitCode {
                 }
             }
         }
+        Command::Guards { write } => match guards::run(write) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(no) => {
+                eprintln!("xtask: {no}");
+                ExitCode::FAILURE
+            }
+        },
         Command::Test { skip } => {
             step::run_all(STEPS, |step| !skip.iter().any(|name| name == step.name), &skip)
         }

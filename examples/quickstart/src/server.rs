@@ -15,6 +15,7 @@ use sea_orm::{
 use tenancy_core::{
     Domain, HeaderStrategy, MemoryCatalog, Resolver, SubdomainStrategy, Tenant, TenantId, TrustedProxies,
 };
+use tenancy_seaorm::rls::IdType;
 use tenancy_seaorm::{Policy, PolicyBuilder, Tenancy};
 use tenancy_tower::ResolveTenantLayer;
 use tokio::net::TcpListener;
@@ -59,7 +60,17 @@ pub async fn prepare(database_url: &str, policy: Policy) -> Result<Service, Erro
 pub async fn over(db: DatabaseConnection, policy: Policy) -> Result<(Router, App), Error> {
     let catalog = load_catalog(&db).await?;
     // From here on nobody holds the raw connection: what reaches the tables is scoped to a tenant.
-    let app = App::new(Tenancy::new(db, policy)?);
+    scoped(Tenancy::new(db, policy)?, catalog)
+}
+
+/// The same with row-level security behind the filter, which has to be in force on PostgreSQL for the role of `db`.
+pub async fn over_two_walls(db: DatabaseConnection, policy: Policy) -> Result<(Router, App), Error> {
+    let catalog = load_catalog(&db).await?;
+    scoped(Tenancy::new(db, policy)?.with_row_security(IdType::BigInt).await?, catalog)
+}
+
+fn scoped(tenancy: Tenancy, catalog: MemoryCatalog) -> Result<(Router, App), Error> {
+    let app = App::new(tenancy);
     Ok((router(app.clone(), catalog)?, app))
 }
 

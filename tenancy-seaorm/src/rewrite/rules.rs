@@ -3,6 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use sqlparser::ast::Ident;
+#[cfg(feature = "broken-on-purpose-for-tests-only")]
+use tenancy_core::Guard;
 
 use super::address::Addressing;
 use super::clause::unclear;
@@ -75,7 +77,7 @@ impl Rules {
             functions: policy.functions.clone(),
             tables,
             #[cfg(feature = "broken-on-purpose-for-tests-only")]
-            mutant: policy.mutant,
+            mutant: policy.mutant.or_else(|| Guard::Filter.is_off().then_some(crate::Mutant::NoFilter)),
         }
     }
 

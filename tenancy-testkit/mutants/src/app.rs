@@ -12,6 +12,7 @@ use tenancy_core::{CachedCatalog, TenantCache, TenantContext};
 use tenancy_seaorm::danger::Capability;
 use tenancy_seaorm::{Policy, Tenancy};
 use tenancy_testkit::TestDatabase;
+use tenancy_testkit::proxy::PgProxy;
 use tokio::task::JoinHandle;
 
 use crate::db::{Db, Pinned};
@@ -36,6 +37,7 @@ pub(crate) struct State {
     pub(crate) catalog: Arc<CachedCatalog<Directory>>,
     /// The service's connections: the application's role.
     pub(crate) pool: PgPool,
+    proxy: Option<Arc<PgProxy>>,
     tenancy: Tenancy,
     /// The administrators' connection: the owner's role, and the right to go around the scope.
     pub(crate) maintenance: (Tenancy, Capability),
@@ -81,7 +83,9 @@ impl App {
             owner.execute("ALTER TABLE customers DISABLE ROW LEVEL SECURITY").await?;
         }
         let url = if variant == Variant::M37 { database.owner_url() } else { database.app_url() };
-        let pool = crate::db::pool(url, options.pool_size).await?;
+        let proxy = if options.proxied { Some(Arc::new(PgProxy::start(url).await?)) } else { None };
+        let url = proxy.as_ref().map_or_else(|| Ok(url.to_owned()), |proxy| proxy.url(url))?;
+        let pool = crate::db::pool(&url, options.pool_size).await?;
         let db = SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone());
         let raw = SqlxPostgresConnector::from_sqlx_postgres_pool(owner.clone());
         let directory = Directory::new(owner);
@@ -96,6 +100,7 @@ impl App {
             directory,
             catalog,
             pool,
+            proxy,
             tenancy: Tenancy::new(db, policy()?)?,
             maintenance: Tenancy::with_capability(raw.clone(), policy()?)?,
             raw,
@@ -211,6 +216,12 @@ impl App {
     #[must_use]
     pub fn pool(&self) -> &PgPool {
         &self.0.pool
+    }
+
+    /// Returns the proxy before the database, if the options ask for one.
+    #[must_use]
+    pub fn proxy(&self) -> Option<Arc<PgProxy>> {
+        self.0.proxy.clone()
     }
 
     /// Returns the service's database.

@@ -63,6 +63,8 @@ pub struct Options {
     pub pool_size: u32,
     /// The tenants. The default is the first two of [`Options::all_tenants`].
     pub tenants: Vec<TenantSeed>,
+    /// Whether the pool's connections go through a proxy that can break them. The default is no.
+    pub proxied: bool,
 }
 
 impl Options {
@@ -70,7 +72,7 @@ impl Options {
     #[must_use]
     pub fn new(variant: Variant) -> Self {
         let tenants = Self::all_tenants().into_iter().take(2).collect();
-        Self { variant, isolation: variant.isolation(), pool_size: 2, tenants }
+        Self { variant, isolation: variant.isolation(), pool_size: 2, tenants, proxied: false }
     }
 
     /// Returns five tenants: ids that begin alike, slugs that begin alike, the last one empty.
@@ -96,6 +98,13 @@ impl Options {
     #[must_use]
     pub fn with_pool_size(mut self, connections: u32) -> Self {
         self.pool_size = connections;
+        self
+    }
+
+    /// Puts a proxy before the database; [`App::proxy`](crate::App::proxy) is its handle.
+    #[must_use]
+    pub fn behind_proxy(mut self) -> Self {
+        self.proxied = true;
         self
     }
 

@@ -15,7 +15,7 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    fn count(&mut self, served: bool) {
+    pub(crate) fn count(&mut self, served: bool) {
         self.asked += 1;
         self.served += u64::from(served);
     }
@@ -47,6 +47,8 @@ pub(crate) struct Coverage {
     pub(crate) programs: u64,
     /// Requests by (whose things, who asks).
     pub(crate) pairs: BTreeMap<(usize, usize), u64>,
+    /// Breaks on the way to the database: how often one was asked for, and how often it was met.
+    pub(crate) harmed: Tally,
     /// What each detector has looked at.
     pub(crate) observed: BTreeMap<Detector, u64>,
 }
@@ -96,6 +98,7 @@ impl Coverage {
         for (detector, times) in &other.observed {
             self.observe(*detector, *times);
         }
+        self.harmed.add(other.harmed);
         self.requests += other.requests;
         self.programs += other.programs;
     }

@@ -133,6 +133,10 @@ impl Check {
         let verdict = elsewhere(move || Search::new(start, seed, time)?.run(programs))?;
         let gaps = [&verdict.not_exercised, &verdict.not_attacked].map(|list| list.join(", "));
         let complete = gaps.iter().all(String::is_empty);
+        if verdict.leak.is_none() && verdict.never_harmed() {
+            let message = "the run is void: no fault was ever met; the service's connections do not go through the proxy";
+            return Err(Error::new(ErrorKind::Void, message));
+        }
         if verdict.leak.is_some() || partial || complete {
             return Ok(verdict);
         }

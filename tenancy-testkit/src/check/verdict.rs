@@ -75,6 +75,11 @@ impl Verdict {
         }
     }
 
+    /// Whether breaks on the way to the database were asked for, and none was met.
+    pub(super) fn never_harmed(&self) -> bool {
+        self.coverage.harmed.asked > 0 && self.coverage.harmed.served == 0
+    }
+
     /// Returns the run as a report, which writes itself as JSON, JUnit and a page; `service` is its title.
     #[must_use]
     pub fn report(&self, service: impl Into<String>) -> Report {

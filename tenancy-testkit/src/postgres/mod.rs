@@ -9,6 +9,8 @@ mod role;
 mod server;
 mod service;
 mod setup;
+#[cfg(feature = "broken-on-purpose-for-tests-only")]
+mod strike;
 mod sweep;
 mod template;
 mod verifier;

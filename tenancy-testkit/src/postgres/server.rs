@@ -157,6 +157,8 @@ impl PostgresServer {
             self.execute(&statement).await?;
         }
         let url = self.admin_url();
+        #[cfg(feature = "broken-on-purpose-for-tests-only")]
+        super::strike::off(&database_url(url, &name)?).await?;
         Ok(TestDatabase {
             owner_url: url_for(url, &owner.name, &owner.password, &name)?,
             app_url: url_for(url, &app.name, &app.password, &name)?,

@@ -44,6 +44,9 @@ where
 fn key_of(name: &str) -> Key {
     let mut hasher = DefaultHasher::new();
     name.hash(&mut hasher);
+    // What is made without a guard is never another run's template.
+    #[cfg(feature = "broken-on-purpose-for-tests-only")]
+    tenancy_core::Guard::off().map(|_| env::var_os(tenancy_core::Guard::MISSED)).hash(&mut hasher);
     if let Ok(binary) = env::current_exe() {
         let facts = fs::metadata(&binary).ok();
         binary.hash(&mut hasher);
@@ -94,6 +97,8 @@ async fn claim(server: PostgresServer, key: Key, database: String) -> Result<Cla
     let (base, owner) = (setup::base_name(detail), &detail.owner.name);
     setup::execute(&mut connection, &format!("CREATE DATABASE {database} TEMPLATE {base} OWNER {owner}"))
         .await?;
+    #[cfg(feature = "broken-on-purpose-for-tests-only")]
+    super::strike::off(&super::names::database_url(server.admin_url(), &database)?).await?;
     Ok(Claim::Make(connection))
 }
 

@@ -5,6 +5,8 @@ mod cancel;
 #[cfg(feature = "check")]
 mod check;
 mod database;
+#[cfg(feature = "broken-on-purpose-for-tests-only")]
+mod guards;
 mod lifecycle;
 #[cfg(feature = "seaorm")]
 mod oracle;

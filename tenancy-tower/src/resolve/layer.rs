@@ -37,6 +37,8 @@ pub(super) struct Config {
     pub(super) strip: Option<PathStrategy>,
     pub(super) cache: bool,
     pub(super) vary: Option<HeaderValue>,
+    #[cfg(feature = "broken-on-purpose-for-tests-only")]
+    pub(super) open: super::open::Open,
 }
 
 impl Config {
@@ -82,7 +84,17 @@ impl<R: TenantResolver> ResolveTenantLayer<R> {
         let peer = |extensions: &Extensions| extensions.get::<PeerAddr>().map(|peer| peer.0.ip());
         let target: TargetFn = |extensions| extensions.get::<OriginalUri>().map(|original| &original.0);
         let (extension, strip, cache) = (true, None, true);
-        let config = Config { public: Vec::new(), peer, target, extension, strip, cache, vary };
+        let config = Config {
+            public: Vec::new(),
+            peer,
+            target,
+            extension,
+            strip,
+            cache,
+            vary,
+            #[cfg(feature = "broken-on-purpose-for-tests-only")]
+            open: super::open::Open::default(),
+        };
         Self { resolver, config: Arc::new(config) }
     }
 

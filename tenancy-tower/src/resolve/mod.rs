@@ -31,6 +31,8 @@
 mod body;
 mod future;
 mod layer;
+#[cfg(feature = "broken-on-purpose-for-tests-only")]
+mod open;
 mod rejection;
 mod service;
 

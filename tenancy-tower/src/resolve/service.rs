@@ -64,7 +64,10 @@ where
         if !config.public.is_empty() && config.is_public(input.method, input.uri.path()) {
             return ResponseFuture::public(self.inner.call(request));
         }
-        match self.resolver.resolve(input) {
+        let resolution = self.resolver.resolve(input);
+        #[cfg(feature = "broken-on-purpose-for-tests-only")]
+        let resolution = config.open.at_once(resolution);
+        match resolution {
             Resolution::Ready(Ok(context)) => {
                 prepare(&mut request, config, &context);
                 let after = config.cache.then(|| Arc::clone(&self.config));

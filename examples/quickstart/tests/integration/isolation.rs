@@ -1,8 +1,9 @@
 //! The quickstart, searched for leaks: what "Test your own service in ten minutes" walks through.
 
 use quickstart::{entity, server};
-use sea_orm::{ConnectionTrait, Database};
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
 use serde_json::json;
+use tenancy_seaorm::rls::{IdType, RowSecurity};
 use tenancy_seaorm::{Mutant, Policy};
 use tenancy_testkit::check::{Access, Check, Credential, Operation, Service, Standing, World};
 use tenancy_testkit::{TestDatabase, check_isolation};
@@ -20,6 +21,14 @@ async fn start_with(world: World, policy: Policy) -> Result<Service, Error> {
     })
     .await?;
     let db = Database::connect(database.owner_url()).await?;
+    fill(&world, &db).await?;
+    let (router, _) = server::over(db, policy).await?;
+    Ok(describe(Service::new(router))
+        .with_tenant_column(database.admin_url(), "tenant_id", |tenant| tenant.id().to_string())
+        .with_guard(database))
+}
+
+async fn fill(world: &World, db: &DatabaseConnection) -> Result<(), Error> {
     for tenant in world.tenants() {
         let (id, slug) = (tenant.id(), tenant.slug());
         db.execute_unprepared(&format!(
@@ -45,10 +54,7 @@ async fn start_with(world: World, policy: Policy) -> Result<Service, Error> {
             .await?;
         }
     }
-    let (router, _) = server::over(db, policy).await?;
-    Ok(describe(Service::new(router))
-        .with_tenant_column(database.admin_url(), "tenant_id", |tenant| tenant.id().to_string())
-        .with_guard(database))
+    Ok(())
 }
 
 /// How a request names its tenant, and what can be asked for.
@@ -93,4 +99,31 @@ fn without_the_filter_the_search_finds_the_leak() -> Result<(), tenancy_testkit:
 fn the_access_matrix_is_the_one_that_was_reviewed() -> Result<(), tenancy_testkit::Error> {
     let verdict = Check::new(start).with_programs(6).run()?;
     verdict.matrix.assert_matches(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/integration/matrix.txt"))
+}
+
+/// The service as in [`start`], with row-level security behind a filter that is missing: the role that asks owns nothing.
+async fn start_behind_the_second_wall(world: World) -> Result<Service, Error> {
+    let policy = server::policy_builder().break_on_purpose(Mutant::NoFilter).build()?;
+    let wall = RowSecurity::new(&policy, IdType::BigInt);
+    let database = TestDatabase::from_template("second-wall", |url| async move {
+        let owner = Database::connect(url).await?;
+        entity::create_tables(&owner).await?;
+        wall.enable(&owner).await
+    })
+    .await?;
+    fill(&world, &Database::connect(database.admin_url()).await?).await?;
+    let db = Database::connect(database.app_url()).await?;
+    let (router, _) = server::over_two_walls(db, policy).await?;
+    Ok(describe(Service::new(router))
+        .with_app_role(database.app_url())
+        .with_tenant_column(database.admin_url(), "tenant_id", |tenant| tenant.id().to_string())
+        .with_guard(database))
+}
+
+/// Each wall is enough without the other. The twin is [`without_the_filter_the_search_finds_the_leak`].
+#[test]
+fn row_level_security_alone_keeps_tenants_apart() -> Result<(), tenancy_testkit::Error> {
+    let verdict = Check::new(start_behind_the_second_wall).with_programs(12).run()?;
+    assert!(verdict.leak.is_none(), "{}", verdict.leak.expect("a leak"));
+    Ok(())
 }

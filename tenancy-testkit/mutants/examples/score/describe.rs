@@ -21,14 +21,24 @@ fn seed(tenant: &TenantHandle) -> TenantSeed {
     if tenant.standing() == Standing::Empty { seed.with_no_rows() } else { seed }
 }
 
-pub(crate) async fn start(variant: Variant, isolation: Isolation, world: World) -> Result<Service, Error> {
+pub(crate) async fn start(
+    variant: Variant,
+    isolation: Isolation,
+    faults: bool,
+    world: World,
+) -> Result<Service, Error> {
     let options = Options::new(variant).with_isolation(isolation).with_pool_size(world.pool_size());
     let options = options.with_tenants(world.tenants().map(seed));
+    let options = if faults { options.behind_proxy() } else { options };
     let app = App::start(options).await?;
     for tenant in world.tenants().filter(|tenant| tenant.standing() == Standing::Suspended) {
         app.suspend(&seed(tenant).id).await?;
     }
     let service = operations(Service::new(app.router()), &app)?;
+    let service = match app.proxy() {
+        Some(proxy) => service.with_faults(proxy),
+        None => service,
+    };
     Ok(operators(rows(service, &app, isolation), &app).with_guard(app))
 }
 

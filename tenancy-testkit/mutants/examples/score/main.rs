@@ -38,6 +38,9 @@ struct Arguments {
     /// Builds the variants with a schema for each tenant, also those that have shared tables.
     #[arg(long)]
     schemas: bool,
+    /// Puts a proxy before the database, so that programs break connections too.
+    #[arg(long)]
+    faults: bool,
     /// Writes the lines of these variants into `SCORE.md` beside this crate's manifest.
     #[arg(long)]
     write: bool,
@@ -77,6 +80,7 @@ fn examine(variant: Variant, arguments: &Arguments, seed: u64) -> Line {
     let (mut programs, mut requests, mut gaps) = (0, 0, Vec::new());
     let name =
         if arguments.schemas { format!("{} (schemas)", variant.name()) } else { variant.name().into() };
+    let name = if arguments.faults { format!("{name} (faults)") } else { name };
     let mut line =
         Line { name, budget: arguments.budget, seeds: 0, outcome: Outcome::Void { why: String::new() } };
     for i in 0..arguments.seeds.max(1) {
@@ -100,7 +104,9 @@ fn examine(variant: Variant, arguments: &Arguments, seed: u64) -> Line {
 /// The verdict of a search that was silent.
 fn search(variant: Variant, arguments: &Arguments, seed: u64) -> Result<Verdict, Outcome> {
     let isolation = if arguments.schemas { Isolation::Schema } else { variant.isolation() };
-    let check = || Check::new(move |world| describe::start(variant, isolation, world)).with_seed(seed);
+    let faults = arguments.faults;
+    let check =
+        || Check::new(move |world| describe::start(variant, isolation, faults, world)).with_seed(seed);
     let verdict = check().with_budget(Duration::from_secs(arguments.budget)).with_partial_coverage().run();
     let verdict = verdict.map_err(|error| match error.kind() {
         ErrorKind::PowerfulRole => Outcome::Caught {

@@ -32,7 +32,8 @@ pub(crate) fn measure(seconds: u64) -> Result<(), Box<dyn std::error::Error>> {
     println!("the service alone, {lanes} lanes: {} requests a second", served / seconds.max(1));
     let alone = Check::new(|world| async move { instant(&world) });
     tell("the search alone, on answers from memory", &searched(alone, time)?);
-    let both = Check::new(|world| describe::start(Variant::Correct, Variant::Correct.isolation(), world));
+    let both =
+        Check::new(|world| describe::start(Variant::Correct, Variant::Correct.isolation(), false, world));
     tell("the search on the service, with all detectors", &searched(both, time)?);
     Ok(())
 }

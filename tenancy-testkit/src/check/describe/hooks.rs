@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::handler::BoxError;
 use super::world::TenantHandle;
+use crate::proxy::PgProxy;
 
 type Later<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
 pub(crate) type Hook<A, T> = Arc<dyn Fn(A) -> Later<T> + Send + Sync>;
@@ -45,6 +46,7 @@ pub(crate) struct Hooks {
     pub(crate) texts: Vec<(String, Hook<(), String>)>,
     pub(crate) logs: Option<Hook<(), String>>,
     pub(crate) app_url: Option<String>,
+    pub(crate) proxy: Option<Arc<PgProxy>>,
     pub(crate) bound: Duration,
     pub(crate) guards: Vec<Arc<dyn Any + Send + Sync>>,
 }

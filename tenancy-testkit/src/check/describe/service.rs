@@ -19,6 +19,7 @@ use super::operation::Operation;
 use super::world::TenantHandle;
 use crate::check::detect::canary::Planted;
 use crate::error::Error;
+use crate::proxy::PgProxy;
 
 type Mint = Arc<dyn Fn(&TenantHandle) -> Option<Credential> + Send + Sync>;
 
@@ -154,6 +155,16 @@ impl Service {
     #[must_use]
     pub fn with_app_role(mut self, url: impl Into<String>) -> Self {
         self.hooks.app_url = Some(url.into());
+        self
+    }
+
+    /// Lets programs break the way to the database in the middle of a request: the service's connections go through `proxy`,
+    /// at [`PgProxy::url`].
+    ///
+    /// That a request fails then is no leak; what the next one is answered, and what its connection is left like, may be.
+    #[must_use]
+    pub fn with_faults(mut self, proxy: impl Into<Arc<PgProxy>>) -> Self {
+        self.hooks.proxy = Some(proxy.into());
         self
     }
 

@@ -197,3 +197,37 @@ pub(crate) fn judge(
         call: 0,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::TestDatabase;
+    use crate::check::describe::Standing;
+
+    /// Whichever number is drawn: another table goes away each time, and that it is gone is nobody's change.
+    #[tokio::test]
+    async fn each_table_goes_away_once() {
+        let db = TestDatabase::create().await.expect("a database");
+        let mut owner = PgConnection::connect(db.owner_url()).await.expect("a connection");
+        let tables =
+            "CREATE SCHEMA s; CREATE TABLE s.a (x int); CREATE TABLE s.b (x int); CREATE TABLE s.c (x int);
+            INSERT INTO s.a VALUES (1); INSERT INTO s.b VALUES (1); INSERT INTO s.c VALUES (1)";
+        sqlx::raw_sql(tables).execute(&mut owner).await.expect("tables");
+        let world = World::new(1, &[Standing::Active], false, 1);
+        let of = Arc::new(|_: &crate::check::TenantHandle| "s".to_owned());
+        let database = Database { url: db.admin_url().to_owned(), rows: Rows::Schema, of };
+        let mut watch = Watch::start(&database, &world).await.expect("a watch");
+        for left in [2_i64, 1, 0, 0] {
+            watch.break_table("s", 7).await.expect("it goes away");
+            let there = "SELECT count(*) FROM pg_tables WHERE schemaname = 's' AND length(tablename) = 1";
+            let there: i64 = sqlx::query_scalar(there).fetch_one(&mut owner).await.expect("a count");
+            assert_eq!(there, left);
+            assert_eq!(watch.changes().await.expect("digests"), []);
+        }
+        sqlx::raw_sql("INSERT INTO s.a_gone VALUES (2)").execute(&mut owner).await.expect("a row");
+        let changes = watch.changes().await.expect("digests");
+        assert_eq!(changes, [("s.a_gone".to_owned(), "s".to_owned())], "what is gone is still looked at");
+    }
+}

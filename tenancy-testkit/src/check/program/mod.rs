@@ -1,6 +1,7 @@
 //! [`Program`]: what is done to a service, step by step, independent of any answer.
 
 pub(crate) mod generate;
+pub(crate) mod harm;
 pub(crate) mod harvest;
 pub(crate) mod request;
 pub(crate) mod run;
@@ -9,6 +10,7 @@ pub(crate) mod signal;
 mod slots;
 pub(crate) mod value;
 
+use self::harm::Harm;
 use self::signal::Signal;
 use self::value::Slot;
 use super::describe::{Standing, TenantHandle, World};
@@ -42,6 +44,11 @@ pub(crate) enum Action {
     Abandon {
         call: Call,
         polls: u8,
+    },
+    /// A request on whose way to the database something breaks.
+    Harmed {
+        call: Call,
+        harm: Harm,
     },
     RunJobs,
     /// A table of the tenant's schema goes away: what then answers in its place is somebody else's.
@@ -84,11 +91,16 @@ pub(crate) struct Program {
 impl Action {
     pub(crate) fn calls(&self) -> Vec<&Call> {
         match self {
-            Self::Call(call) | Self::Abandon { call, .. } => vec![call],
+            Self::Call(call) | Self::Abandon { call, .. } | Self::Harmed { call, .. } => vec![call],
             Self::Together(calls) => calls.iter().map(|(_, call)| call).collect(),
             Self::Pair { foreign, unknown } => vec![foreign, unknown],
             _ => Vec::new(),
         }
+    }
+
+    /// Whether a request may be over before its answer is: what it has begun then ends by itself.
+    pub(crate) fn may_end_early(&self) -> bool {
+        matches!(self, Self::Abandon { .. } | Self::Harmed { .. })
     }
 
     /// The tenant that a step of the operator's is about.
@@ -137,7 +149,8 @@ impl Program {
             keep.then_some(Step { number: step.number, action })
         };
         // What is broken is broken in this run alone: from there on there is nothing to compare.
-        let whole = self.steps.iter().take_while(|step| !matches!(step.action, Action::Break { .. }));
+        let breaks = |step: &&Step| matches!(step.action, Action::Break { .. } | Action::Harmed { .. });
+        let whole = self.steps.iter().take_while(|step| !breaks(step));
         let steps = whole.filter_map(kept).collect();
         Self { world: self.world.alone(tenant), steps, ..*self }
     }
@@ -148,10 +161,8 @@ mod tests {
     use super::value::{Only, Whose};
     use super::*;
 
-    /// What is compared with the twin is the answer to the same request.
-    #[test]
-    fn a_request_keeps_its_place_in_the_program_of_its_tenant_alone() {
-        let call = |caller| Call {
+    fn call(caller: usize) -> Call {
+        Call {
             caller,
             credential: 0,
             signal: Signal::PROPER,
@@ -164,12 +175,30 @@ mod tests {
                 otherwise: 1.into(),
             })],
             body: None,
-        };
+        }
+    }
+
+    /// What is compared with the twin is the answer to the same request.
+    #[test]
+    fn a_request_keeps_its_place_in_the_program_of_its_tenant_alone() {
         let world = World::new(1, &[Standing::Active; 3], false, 1);
         let together = Action::Together([2, 0, 1].map(call).into_iter().enumerate().collect());
         let steps = vec![Step { number: 9, action: together }];
         let alone = Program { world, threads: false, steps, compared: 1 }.alone(0);
         let Action::Together(calls) = &alone.steps[0].action else { panic!("{alone:?}") };
         assert_eq!(calls.iter().map(|(at, call)| (*at, call.caller)).collect::<Vec<_>>(), [(1, 0)]);
+    }
+
+    /// What breaks does so in one of the two runs: what follows cannot be compared.
+    #[test]
+    fn nothing_is_compared_after_something_broke() {
+        let harm = Harm { kind: harm::HarmKind::Cut, at: 1 };
+        for breaks in [Action::Break { tenant: 0, pick: 0 }, Action::Harmed { call: call(0), harm }] {
+            let actions = [Action::Call(call(0)), breaks, Action::Call(call(0))];
+            let steps = (0..).zip(actions).map(|(number, action)| Step { number, action }).collect();
+            let world = World::new(1, &[Standing::Active; 2], false, 1);
+            let alone = Program { world, threads: false, steps, compared: 1 }.alone(0);
+            assert_eq!(alone.steps.iter().map(|step| step.number).collect::<Vec<_>>(), [0]);
+        }
     }
 }

@@ -36,6 +36,10 @@ fn described(step: &Step, records: &[&Record], world: &World) -> Vec<String> {
                 |record: &Record| if record.call == 0 { " (another tenant's)" } else { " (nobody's)" };
             records.iter().map(|record| line(record, world, suffix(record))).collect()
         }
+        Action::Harmed { harm, .. } => {
+            let suffix = format!(" while {harm}");
+            records.iter().map(|record| line(record, world, &suffix)).collect()
+        }
         Action::Abandon { polls, .. } => {
             let suffix = format!(" and goes away after {polls} polls");
             records.iter().map(|record| line(record, world, &suffix)).collect()

@@ -199,7 +199,7 @@ impl Shrinker<'_> {
                 return Ok(Some(shorter));
             }
             let by_chance = program.steps.iter().any(|step| {
-                matches!(step.action, Action::Together(_) | Action::Abandon { .. }) || program.threads
+                matches!(step.action, Action::Together(_)) || step.action.may_end_early() || program.threads
             });
             if !by_chance {
                 break;

@@ -1,5 +1,7 @@
 //! The search on services that leak on purpose, and on services that do not.
 
+mod harm;
+mod ledger;
 mod shop;
 
 use std::time::Duration;

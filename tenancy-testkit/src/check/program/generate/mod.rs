@@ -3,10 +3,13 @@
 //! The first programs are short ones of one kind each, so that what a single request shows is seen within seconds; after
 //! them come the same kinds in other worlds, and long programs of everything.
 
+mod harmed;
+mod kind;
 mod mixed;
 mod probes;
 mod whole;
 
+use self::kind::{Kind, kinds};
 use super::signal::Signal;
 use super::slots::{Draw, TENANT_FIELDS};
 use super::value::{Slot, Whose};
@@ -20,45 +23,15 @@ use crate::oracle::rng::Rng;
 /// How many programs it takes to have asked for everything: for what is one's own, for what is another's, and for nobody.
 pub(crate) const ESSENTIAL: u64 = 4;
 
-/// What a program is about.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Kind {
-    /// What tenants are shown of their own.
-    Reads,
-    /// Wrong names of tenants.
-    Doors,
-    /// Ids and texts of others.
-    Ids,
-    /// Requests that meet: at the same time, or under the same key.
-    Meetings,
-    /// Tenants that come and go, and their jobs.
-    Ends,
-    /// Clients that go away.
-    Dropped,
-    /// Tables that go away.
-    Broken,
-    /// All of it, and at random.
-    Whole,
-}
-
-const KINDS: [Kind; 8] = [
-    Kind::Reads,
-    Kind::Doors,
-    Kind::Ids,
-    Kind::Meetings,
-    Kind::Ends,
-    Kind::Broken,
-    Kind::Dropped,
-    Kind::Whole,
-];
-
 /// The program with this number.
 pub(crate) fn program(service: &Service, seed: u64, number: u64) -> Program {
-    let kind = match KINDS[(number % KINDS.len() as u64) as usize] {
+    let kinds = kinds(service);
+    let kind = match kinds[(number % kinds.len() as u64) as usize] {
+        Kind::Broken if kinds.contains(&Kind::Harmed) && !has_schemas(service) => Kind::Harmed,
         Kind::Broken if !has_schemas(service) => Kind::Dropped,
         kind => kind,
     };
-    let round = number / KINDS.len() as u64;
+    let round = number / kinds.len() as u64;
     let (world, standings) = match kind {
         Kind::Whole => return whole(service, seed, number),
         kind => world(service, seed, kind, round),
@@ -72,6 +45,7 @@ pub(crate) fn program(service: &Service, seed: u64, number: u64) -> Program {
         Kind::Ends => author.lives(&world, seed, round),
         Kind::Dropped => author.dropped(&world, seed),
         Kind::Broken => author.broken_often(&world, seed, round),
+        Kind::Harmed => author.harmed(&world, seed, round),
         Kind::Whole => {}
     }
     let compared = match kind {
@@ -84,7 +58,7 @@ pub(crate) fn program(service: &Service, seed: u64, number: u64) -> Program {
 
 /// The long program with this number.
 pub(crate) fn whole(service: &Service, seed: u64, number: u64) -> Program {
-    let round = number / KINDS.len() as u64;
+    let round = number / kinds(service).len() as u64;
     let (world, _) = world(service, seed, Kind::Whole, round);
     let mut author = Author::new(service, seed, number, &world);
     author.whole(&world, seed, round);
@@ -132,7 +106,7 @@ fn world(service: &Service, seed: u64, kind: Kind, round: u64) -> (World, usize)
         standings.push(Standing::Later);
     }
     // One connection hides what eight show, and the reverse (KIT-04).
-    let first = u64::from(matches!(kind, Kind::Dropped | Kind::Broken));
+    let first = u64::from(matches!(kind, Kind::Dropped | Kind::Broken | Kind::Harmed));
     let pool_size = [2, 1, 8][((round + first) % 3) as usize];
     // Names that differ in their last characters alone in every second round, and in the round in which all is new.
     let long = (round + u64::from(matches!(kind, Kind::Reads | Kind::Meetings))) % 2 == 1;

@@ -22,7 +22,7 @@ const POLLS: u8 = 12;
 
 impl Author<'_> {
     /// Few rows in each tenant, not equally many, and a look at what is there.
-    fn prelude(&mut self, world: &World, seed: u64) {
+    pub(super) fn prelude(&mut self, world: &World, seed: u64) {
         self.look_around(world);
         self.plant(world, seed, 2);
     }

@@ -13,6 +13,9 @@ use crate::check::program::signal::{Expect, Fault};
 use crate::check::program::{Action, Step};
 use crate::error::Error;
 
+/// How many connections of a pool may be broken at once.
+const BROKEN: usize = 10;
+
 impl Run<'_> {
     /// Looks at everything that the step has left behind.
     pub(super) async fn judge(&mut self, step: &Step, first: usize) -> Result<Option<Finding>, Error> {
@@ -84,7 +87,7 @@ impl Run<'_> {
         if wrote {
             self.busy.extend(&writers);
         }
-        let left = wrote || jobs || matches!(step.action, Action::Abandon { .. });
+        let left = wrote || jobs || step.action.may_end_early();
         if left
             && !self.defers(step, first, &writers)
             && let Some(found) = self.judge_rows(step, first, &writers, jobs).await?
@@ -95,7 +98,7 @@ impl Run<'_> {
             return Ok(Some(found));
         }
         // A request that ends as it should leaves its connection as the next one of its kind would; the others may not.
-        let odd = matches!(step.action, Action::Together(_) | Action::Abandon { .. });
+        let odd = matches!(step.action, Action::Together(_)) || step.action.may_end_early();
         let odd = odd || step.number.is_multiple_of(8);
         if odd && let Some(found) = self.judge_connection(step, &writers).await? {
             return Ok(Some(found));
@@ -113,8 +116,15 @@ impl Run<'_> {
 
     pub(super) async fn connection_state(&self) -> Result<Option<BTreeMap<String, String>>, Error> {
         let Some(state) = &self.service.hooks.connection else { return Ok(None) };
-        let state = state(()).await.map_err(|error| Error::start("no connection to look at", error))?;
-        Ok(Some(state))
+        let mut answer = state(()).await;
+        // Where connections break, the pool may hand out some that are gone.
+        for _ in 0..BROKEN {
+            if answer.is_ok() || self.service.hooks.proxy.is_none() {
+                break;
+            }
+            answer = state(()).await;
+        }
+        answer.map(Some).map_err(|error| Error::start("no connection to look at", error))
     }
 
     pub(super) async fn judge_connection(

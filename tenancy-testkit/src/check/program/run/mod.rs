@@ -126,7 +126,7 @@ impl<'a> Run<'a> {
             };
             run.connection = run.connection_state().await?;
         }
-        run.tasks = if judging { rows::tasks_at_rest().await } else { 0 };
+        run.tasks = if judging { rows::tasks_at_rest(service).await } else { 0 };
         Ok(run)
     }
 
@@ -205,6 +205,7 @@ impl<'a> Run<'a> {
             }
             Action::Pair { foreign, unknown } => return Ok(self.pair(step.number, foreign, unknown).await),
             Action::Abandon { call, polls } => self.abandon(step.number, call, *polls).await,
+            Action::Harmed { call, harm } => self.harmed(step.number, call, *harm).await,
             Action::Pause { millis } => self.pause(Duration::from_millis((*millis).into())).await,
             Action::RunJobs => {
                 if let Some(jobs) = &self.service.hooks.jobs {

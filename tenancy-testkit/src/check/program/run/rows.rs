@@ -6,6 +6,7 @@ use tokio::runtime::Handle;
 
 use super::Run;
 use super::record::{Answer, Record};
+use crate::check::describe::Service;
 use crate::check::describe::hooks::Database;
 use crate::check::describe::operation::Access;
 use crate::check::detect::canary::{self, Sighting};
@@ -41,17 +42,18 @@ pub(super) struct Deferred {
     count: usize,
 }
 
-/// How many tasks there are on the runtime that the service runs on.
-pub(super) fn tasks() -> usize {
-    Handle::current().metrics().num_alive_tasks()
+/// How many tasks there are on the runtime that the service runs on, without those that pass its messages to the database.
+pub(super) fn tasks(service: &Service) -> usize {
+    let passing = service.hooks.proxy.as_ref().map_or(0, |proxy| proxy.connections());
+    Handle::current().metrics().num_alive_tasks().saturating_sub(passing)
 }
 
 /// The same when the service has come to rest after its start.
-pub(super) async fn tasks_at_rest() -> usize {
-    let mut least = tasks();
+pub(super) async fn tasks_at_rest(service: &Service) -> usize {
+    let mut least = tasks(service);
     for _ in 0..5 {
         tokio::time::sleep(GLANCE).await;
-        least = least.min(tasks());
+        least = least.min(tasks(service));
     }
     least
 }
@@ -77,17 +79,17 @@ impl Run<'_> {
     async fn let_tasks_end(&mut self) {
         let begun = Instant::now();
         for _ in 0..20 {
-            if tasks() <= self.tasks {
-                self.tasks = tasks();
+            if tasks(self.service) <= self.tasks {
+                self.tasks = tasks(self.service);
                 return;
             }
             tokio::task::yield_now().await;
         }
-        while tasks() > self.tasks && begun.elapsed() < BRIEF {
+        while tasks(self.service) > self.tasks && begun.elapsed() < BRIEF {
             tokio::time::sleep(GLANCE).await;
         }
         // What is still there is there to stay.
-        self.tasks = tasks();
+        self.tasks = tasks(self.service);
         self.waits(begun);
     }
 

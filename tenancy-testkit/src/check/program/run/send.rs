@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use futures_util::future::{FutureExt, join_all, poll_fn};
+use futures_util::future::{Either, FutureExt, join_all, pending, poll_fn, select};
 use http::{HeaderValue, header};
 
 use super::Run;
@@ -12,6 +12,7 @@ use super::record::{Answer, Record};
 use crate::check::detect::{Detector, Finding, oracle};
 use crate::check::meter::Part;
 use crate::check::program::Call;
+use crate::check::program::harm::{Harm, HarmKind};
 use crate::check::program::harvest::harvest;
 use crate::check::program::request::{Outgoing, build};
 use crate::check::program::value::Slot;
@@ -126,6 +127,32 @@ impl Run<'_> {
         self.meter.add(Part::Serving, begun.elapsed());
         self.meter.count(1);
         let answer = answer.and_then(Result::ok).map(Answer::new);
+        self.keep(step, 0, call, outgoing, answer);
+    }
+
+    /// Sends a request, on whose way to the database something breaks.
+    pub(super) async fn harmed(&mut self, step: u16, call: &Call, harm: Harm) {
+        let Some(proxy) = self.service.hooks.proxy.clone() else {
+            return self.send(step, &[(0, call)]).await;
+        };
+        let Some(outgoing) = self.build(step, 0, call) else { return };
+        let fault = proxy.arm(harm.fault());
+        let answering = tokio::time::timeout(PATIENCE, self.service.handler.call(outgoing.request()));
+        let begun = Instant::now();
+        let gone = async {
+            match harm.kind {
+                HarmKind::Hold => fault.met().await,
+                HarmKind::Cut | HarmKind::Reset => pending().await,
+            }
+        };
+        let answer = match select(pin!(answering), pin!(gone)).await {
+            Either::Left((answer, _)) => answer.ok().and_then(Result::ok).map(Answer::new),
+            Either::Right(_) => None,
+        };
+        self.meter.add(Part::Serving, begun.elapsed());
+        self.meter.count(1);
+        self.coverage.harmed.count(fault.hits() > 0);
+        drop(fault);
         self.keep(step, 0, call, outgoing, answer);
     }
 }
