@@ -43,7 +43,7 @@ pub(crate) struct Trial {
 /// How the shared copy of every second world is read: by indexes the rows of a tenant are found first, and a predicate
 /// that could come before the filter never does.
 fn scans(world: &World) -> &'static str {
-    if world.seed % 2 == 0 {
+    if world.seed.is_multiple_of(2) {
         "SET enable_indexscan = on; SET enable_bitmapscan = on; "
     } else {
         "SET enable_indexscan = off; SET enable_bitmapscan = off; "
