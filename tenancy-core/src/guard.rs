@@ -85,12 +85,15 @@ impl Guard {
     ///
     /// # Panics
     ///
-    /// Panics if the variable names no guard: a run that breaks nothing must not look like one that does.
+    /// Panics if the variable names no guard: a run that breaks nothing must not look like one that does. Panics too in a
+    /// build without debug assertions, in which all guards stand, so that the variable cannot open a service that was built
+    /// with the feature by mistake.
     #[must_use]
     pub fn off() -> Option<Self> {
         static OFF: OnceLock<Option<Guard>> = OnceLock::new();
         *OFF.get_or_init(|| {
             let name = std::env::var_os(Self::VARIABLE)?;
+            assert!(cfg!(debug_assertions), "{}: an optimized build keeps its guards", Self::VARIABLE);
             let guard = name.to_string_lossy().parse();
             Some(guard.unwrap_or_else(|unknown| panic!("{}: {unknown}", Self::VARIABLE)))
         })
