@@ -82,12 +82,13 @@ async fn calm(world: &mut World, program: Program) {
 }
 
 /// Strikes at each point until it was hit `rounds` times. One that is met at times, such as an answer that the program
-/// does not wait for, is tried some more, and then left.
+/// does not wait for, is tried some more, and then left; the first is tried most, since behind it all others are.
 async fn strike_everywhere(world: &mut World, program: Program, rounds: u64, hits: &mut Hits, what: &str) {
     for blow in BLOWS {
         for point in 1..MOST {
             let mut hit = 0;
-            for attempt in 1..=4 * rounds {
+            let patience = if point == 1 { 4 * rounds.max(4) } else { rounds };
+            for attempt in 1..=4 * rounds.max(4) {
                 let run = world.next_run();
                 let (ended, met) = strike(world, program, run, blow, point).await;
                 hit += u64::from(met);
@@ -101,7 +102,7 @@ async fn strike_everywhere(world: &mut World, program: Program, rounds: u64, hit
                     wrong.push(format!("what was acknowledged is lost: {committed:?}"));
                 }
                 assert!(wrong.is_empty(), "{what}, {blow:?} at {point} ({ended:?}): {wrong:#?}");
-                if hit >= rounds || (hit == 0 && attempt >= rounds) {
+                if hit >= rounds || (hit == 0 && attempt >= patience) {
                     break;
                 }
             }
