@@ -2,6 +2,7 @@
 //!
 //! Nothing of this is in a build without the feature `broken-on-purpose-for-tests-only`.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -91,14 +92,7 @@ impl Guard {
     #[must_use]
     pub fn off() -> Option<Self> {
         static OFF: OnceLock<Option<Guard>> = OnceLock::new();
-        *OFF.get_or_init(|| {
-            let name = std::env::var_os(Self::VARIABLE)?;
-            if !cfg!(debug_assertions) {
-                panic!("{}: an optimized build keeps its guards", Self::VARIABLE);
-            }
-            let guard = name.to_string_lossy().parse();
-            Some(guard.unwrap_or_else(|unknown| panic!("{}: {unknown}", Self::VARIABLE)))
-        })
+        *OFF.get_or_init(|| named(std::env::var_os(Self::VARIABLE)?, cfg!(debug_assertions)))
     }
 
     /// Returns whether the guard is off; asked where it would act, and then noted.
@@ -135,6 +129,15 @@ impl Guard {
     }
 }
 
+/// The guard that the variable names, in a build with or without debug assertions.
+fn named(name: OsString, debug: bool) -> Option<Guard> {
+    if !debug {
+        panic!("{}: an optimized build keeps its guards", Guard::VARIABLE);
+    }
+    let guard = name.to_string_lossy().parse();
+    Some(guard.unwrap_or_else(|unknown| panic!("{}: {unknown}", Guard::VARIABLE)))
+}
+
 impl fmt::Display for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
@@ -159,6 +162,13 @@ mod tests {
         if std::env::var_os(Guard::VARIABLE).is_none() {
             assert!(Guard::off().is_none() && !Guard::ALL.into_iter().any(Guard::is_off));
         }
+    }
+
+    #[test]
+    fn an_optimized_build_keeps_its_guards() {
+        assert_eq!(named("layer".into(), true), Some(Guard::Layer));
+        std::panic::catch_unwind(|| named("layer".into(), false)).expect_err("it is optimized");
+        std::panic::catch_unwind(|| named("layers".into(), true)).expect_err("it is no guard");
     }
 
     #[test]

@@ -51,9 +51,8 @@ impl<C> TenantConnection<C> {
 
     #[cfg(feature = "postgres")]
     #[must_use]
-    pub(crate) fn within_schema(mut self, schema: SchemaName) -> Self {
-        self.schema = Some(schema);
-        self
+    pub(crate) fn within_schema(self, schema: Option<SchemaName>) -> Self {
+        Self { schema, ..self }
     }
 
     #[must_use]

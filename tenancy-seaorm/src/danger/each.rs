@@ -11,7 +11,7 @@ use sea_orm::DbErr;
 use tenancy_core::{Tenant, TenantContext, TenantId};
 
 use super::{Capability, audit};
-use crate::connection::TenantConnection;
+use crate::connection::{TenantConnection, inactive};
 use crate::error::{Error, ErrorKind};
 use crate::tenancy::Tenancy;
 
@@ -88,12 +88,7 @@ where
     let one = async |tenant: Arc<Tenant>| {
         let result = match TenantContext::assertion(Arc::clone(&tenant), reason) {
             Ok(context) => in_time(how.timeout, work(tenancy.tenant(&context))).await,
-            Err(_) => Err(Error::new(
-                ErrorKind::Inactive,
-                "the tenant",
-                "it is not active, and nothing may run for it",
-            )
-            .into()),
+            Err(_) => Err(inactive().into()),
         };
         OfTenant { tenant, result }
     };

@@ -10,7 +10,6 @@ use super::{Place, Tenancy, elsewhere};
 use crate::conduit::{Link, LinkKind};
 use crate::connection::TenantConnection;
 use crate::error::{Error, ErrorKind};
-use crate::policy::Policy;
 use crate::pools::{PooledDatabase, Target};
 use crate::rewrite::{Addressing, Rewriter};
 use crate::rls::{IdType, RowSecurity};
@@ -51,7 +50,7 @@ impl Wall {
 impl Tenancy {
     /// Lets statements on leased connections count on row-level security, which is looked for once in each database.
     pub(crate) fn wall_of_leases(&self, leases: Leases, id: IdType) -> Leases {
-        let rewriter = Rewriter::new(&Policy::clone(&self.policy), self.rewriter.dialect());
+        let rewriter = Rewriter::new(&self.policy, self.rewriter.dialect());
         let wall = Wall { security: RowSecurity::new(&self.policy, id), rewriter, found: Arc::default() };
         Leases { wall: Some(wall), ..leases }
     }
@@ -100,10 +99,7 @@ impl Tenancy {
             LinkKind::Pool { db, told: Some(settings), between: None, _lease: Some(lease) }
         };
         let connection = TenantConnection::new(Link(kind), context.clone(), rewriter.clone());
-        Ok(match schema {
-            Some(schema) => connection.within_schema(schema),
-            None => connection,
-        })
+        Ok(connection.within_schema(schema))
     }
 
     /// Other databases than PostgreSQL are told nothing.

@@ -60,7 +60,8 @@ impl Tenancy {
         } else {
             LinkKind::Local { db, settings, between, _lease: None }
         };
-        TenantConnection::new(Link(link), context.clone(), self.schemas.rewriter.clone()).within_schema(name)
+        TenantConnection::new(Link(link), context.clone(), self.schemas.rewriter.clone())
+            .within_schema(Some(name))
     }
 
     pub(super) fn schema_settings(&self, context: &TenantContext, schema: SchemaName) -> Settings {

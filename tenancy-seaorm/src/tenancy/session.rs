@@ -80,10 +80,7 @@ impl Tenancy {
         let pinned = Pinned::new(shelf.take(settings).await.map_err(crate::scrub::scrub)?, 0);
         let connection =
             TenantConnection::new(Link(LinkKind::Pinned(pinned)), context.clone(), rewriter.clone());
-        Ok(match schema {
-            Some(schema) => connection.within_schema(schema),
-            None => connection,
-        })
+        Ok(connection.within_schema(schema))
     }
 
     /// Returns what sessions cost so far, or `None` where there are none: sessions need PostgreSQL.

@@ -44,7 +44,7 @@ fn a_planted_tenth_is_caught() {
 
 /// A long run: `cargo test --release -p tenancy-testkit --no-default-features --features gate --test gate -- --ignored`.
 #[test]
-#[ignore = "takes minutes"]
+#[ignore = "minutes: a long run, whose command stands above; a short form of it runs always"]
 fn two_hundred_comparisons_of_the_same_raise_no_alarm() {
     let alarms = (0..200).filter(|_| judged(500, 500) == Verdict::Over).count();
     println!("200 comparisons of the same: {alarms} alarms");
@@ -53,7 +53,7 @@ fn two_hundred_comparisons_of_the_same_raise_no_alarm() {
 
 /// A long run: `cargo test --release -p tenancy-testkit --no-default-features --features gate --test gate -- --ignored`.
 #[test]
-#[ignore = "takes minutes"]
+#[ignore = "minutes: a long run, whose command stands above; a short form of it runs always"]
 fn a_planted_tenth_is_caught_ninety_nine_times_in_a_hundred() {
     let missed = (0..100).filter(|_| judged(500, 560) != Verdict::Over).count();
     println!("100 planted tenths: {missed} missed");

@@ -82,7 +82,7 @@ fn noise_too_coarse_to_tell_is_unclear_and_not_a_pass() {
 
 /// A long run: `cargo test --release -p tenancy-testkit --no-default-features --features gate --test gate -- --ignored`.
 #[test]
-#[ignore = "takes a minute with optimizations"]
+#[ignore = "a minute with optimizations: a long run, whose command stands above; a short form of it runs always"]
 fn at_most_one_alarm_is_false_in_a_thousand_and_one_tenth_is_missed_in_a_hundred() {
     for noise in [recorded as fn(&mut Rng) -> Pair, made_up] {
         let (false_alarms, missed) = wrong(noise, 2_000);

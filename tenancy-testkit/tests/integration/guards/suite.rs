@@ -71,28 +71,28 @@ mod watchful {
     use super::*;
 
     #[test]
-    #[ignore = "a suite of its own"]
+    #[ignore = "run by the tests of the runner, in a process that may do without a guard"]
     fn two_tenants_in_one_request_are_refused() {
         assert_eq!(resolved("t1.app.example", "1").as_deref(), Some("t1"));
         assert_eq!(resolved("t1.app.example", "2"), None);
     }
 
     #[test]
-    #[ignore = "a suite of its own"]
+    #[ignore = "run by the tests of the runner, in a process that may do without a guard"]
     fn keys_of_two_tenants_differ() {
         assert_eq!(key(1), key(1));
         assert_ne!(key(1), key(2));
     }
 
     #[tokio::test]
-    #[ignore = "a suite of its own"]
+    #[ignore = "run by the tests of the runner, in a process that may do without a guard"]
     async fn an_owner_sees_no_rows_but_its_tenants() {
         assert_eq!(orders(walled().await.owner_url()).await, 1);
         assert_eq!(orders(copied().await.owner_url()).await, 1);
     }
 
     #[tokio::test]
-    #[ignore = "a suite of its own"]
+    #[ignore = "run by the tests of the runner, in a process that may do without a guard"]
     async fn the_application_sees_no_rows_but_its_tenants() {
         assert_eq!(orders(walled().await.app_url()).await, 1);
         assert_eq!(orders(copied().await.app_url()).await, 1);
@@ -103,7 +103,7 @@ mod careless {
     use super::*;
 
     #[test]
-    #[ignore = "a suite of its own"]
+    #[ignore = "run by the tests of the runner, in a process that may do without a guard"]
     fn a_request_is_resolved() {
         assert_eq!(resolved("t1.app.example", "1").as_deref(), Some("t1"));
         let _ = resolved("t1.app.example", "2");
@@ -111,7 +111,7 @@ mod careless {
     }
 
     #[tokio::test]
-    #[ignore = "a suite of its own"]
+    #[ignore = "run by the tests of the runner, in a process that may do without a guard"]
     async fn there_are_orders() {
         assert!(orders(walled().await.app_url()).await >= 1);
     }
@@ -119,7 +119,7 @@ mod careless {
 
 mod blind {
     #[test]
-    #[ignore = "a suite of its own"]
+    #[ignore = "run by the tests of the runner, in a process that may do without a guard"]
     fn one_and_one_are_two() {
         assert_eq!(1 + 1, 2);
     }
@@ -127,7 +127,7 @@ mod blind {
 
 mod restless {
     #[test]
-    #[ignore = "a suite of its own"]
+    #[ignore = "run by the tests of the runner, in a process that may do without a guard"]
     fn nobody_touches_the_environment() {
         assert!(std::env::var_os(tenancy_core::Guard::VARIABLE).is_none());
     }
@@ -135,7 +135,7 @@ mod restless {
 
 mod red {
     #[test]
-    #[ignore = "a suite of its own"]
+    #[ignore = "run by the tests of the runner, in a process that may do without a guard"]
     fn it_fails() {
         panic!("as it always does");
     }
@@ -145,7 +145,7 @@ mod neutral {
     use super::*;
 
     #[test]
-    #[ignore = "a suite of its own"]
+    #[ignore = "run by the tests of the runner, in a process that may do without a guard"]
     fn a_key_is_a_tenants() {
         assert_eq!(key(1).as_str(), "tenant:1:orders");
     }

@@ -25,19 +25,7 @@ pub(super) enum Kind {
     Whole,
 }
 
-const KINDS: [Kind; 8] = [
-    Kind::Reads,
-    Kind::Doors,
-    Kind::Ids,
-    Kind::Meetings,
-    Kind::Ends,
-    Kind::Broken,
-    Kind::Dropped,
-    Kind::Whole,
-];
-
-/// The same where the way to the database can be broken.
-const WITH_HARM: [Kind; 9] = [
+const KINDS: [Kind; 9] = [
     Kind::Reads,
     Kind::Doors,
     Kind::Ids,
@@ -49,7 +37,8 @@ const WITH_HARM: [Kind; 9] = [
     Kind::Whole,
 ];
 
-/// The kinds in their order, for this service.
-pub(super) fn kinds(service: &Service) -> &'static [Kind] {
-    if service.hooks.proxy.is_some() { &WITH_HARM } else { &KINDS }
+/// The kinds in their order, for this service: nothing breaks on a way that cannot be broken.
+pub(super) fn kinds(service: &Service) -> Vec<Kind> {
+    let harm = service.hooks.proxy.is_some();
+    KINDS.into_iter().filter(|kind| harm || *kind != Kind::Harmed).collect()
 }
