@@ -19,6 +19,9 @@ use crate::session::Between;
 #[cfg(feature = "postgres")]
 use crate::wire::{Local, Pinned, Settings};
 
+/// What a statement comes to. Boxed, as sea-orm's own are: one of a pool is handed on as it is.
+type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, DbErr>> + Send + 'a>>;
+
 /// Rows as they arrive, whatever they come from.
 pub type Rows<'a> = Pin<Box<dyn Stream<Item = Result<QueryResult, DbErr>> + Send + 'a>>;
 
@@ -29,17 +32,13 @@ pub trait Conduit: sealed::Sealed + Send + Sync {
     fn backend(&self) -> DbBackend;
 
     #[doc(hidden)]
-    fn execute(&self, statement: Statement) -> impl Future<Output = Result<ExecResult, DbErr>> + Send;
+    fn execute(&self, statement: Statement) -> Answer<'_, ExecResult>;
 
     #[doc(hidden)]
-    fn query_one(
-        &self,
-        statement: Statement,
-    ) -> impl Future<Output = Result<Option<QueryResult>, DbErr>> + Send;
+    fn query_one(&self, statement: Statement) -> Answer<'_, Option<QueryResult>>;
 
     #[doc(hidden)]
-    fn query_all(&self, statement: Statement)
-    -> impl Future<Output = Result<Vec<QueryResult>, DbErr>> + Send;
+    fn query_all(&self, statement: Statement) -> Answer<'_, Vec<QueryResult>>;
 
     #[doc(hidden)]
     fn rows<'a>(&'a self, statement: Statement) -> impl Future<Output = Result<Rows<'a>, DbErr>> + Send;
@@ -131,6 +130,55 @@ impl Link {
         Ok(())
     }
 
+    async fn execute_at_length(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        self.direct().await?;
+        match &self.0 {
+            LinkKind::Pool { db, .. } => db.execute_raw(statement).await,
+            #[cfg(feature = "postgres")]
+            LinkKind::Local { db, settings, .. } => Local { db, settings }.execute_alone(statement).await,
+            #[cfg(feature = "postgres")]
+            LinkKind::Pinned(pinned) => pinned.execute(statement).await,
+        }
+    }
+
+    async fn query_one_at_length(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        self.direct().await?;
+        match &self.0 {
+            LinkKind::Pool { db, .. } => db.query_one_raw(statement).await,
+            #[cfg(feature = "postgres")]
+            LinkKind::Local { db, settings, .. } => Local { db, settings }.query_one_alone(statement).await,
+            #[cfg(feature = "postgres")]
+            LinkKind::Pinned(pinned) => pinned.query_one(statement).await,
+        }
+    }
+
+    async fn query_all_at_length(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.direct().await?;
+        match &self.0 {
+            LinkKind::Pool { db, .. } => db.query_all_raw(statement).await,
+            #[cfg(feature = "postgres")]
+            LinkKind::Local { db, settings, .. } => Local { db, settings }.query_all_alone(statement).await,
+            #[cfg(feature = "postgres")]
+            LinkKind::Pinned(pinned) => pinned.query_all(statement).await,
+        }
+    }
+
+    /// The pool, if a statement can go there without further ado.
+    fn straight(&self) -> Option<&DatabaseConnection> {
+        match &self.0 {
+            #[cfg(feature = "postgres")]
+            LinkKind::Pool { db, between, .. }
+                if between.as_ref().is_none_or(|between| between.is_direct()) =>
+            {
+                Some(db)
+            }
+            #[cfg(not(feature = "postgres"))]
+            LinkKind::Pool { db } => Some(db),
+            #[cfg(feature = "postgres")]
+            LinkKind::Pool { .. } | LinkKind::Local { .. } | LinkKind::Pinned(_) => None,
+        }
+    }
+
     /// Any connection of the pool, without a word to the database about the tenant.
     pub(crate) fn pool(db: DatabaseConnection) -> Self {
         Self(LinkKind::Pool {
@@ -154,36 +202,24 @@ impl Conduit for Link {
         }
     }
 
-    async fn execute(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.direct().await?;
-        match &self.0 {
-            LinkKind::Pool { db, .. } => db.execute_raw(statement).await,
-            #[cfg(feature = "postgres")]
-            LinkKind::Local { db, settings, .. } => Local { db, settings }.execute_alone(statement).await,
-            #[cfg(feature = "postgres")]
-            LinkKind::Pinned(pinned) => pinned.execute(statement).await,
+    fn execute(&self, statement: Statement) -> Answer<'_, ExecResult> {
+        match self.straight() {
+            Some(db) => db.execute_raw(statement),
+            None => Box::pin(self.execute_at_length(statement)),
         }
     }
 
-    async fn query_one(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.direct().await?;
-        match &self.0 {
-            LinkKind::Pool { db, .. } => db.query_one_raw(statement).await,
-            #[cfg(feature = "postgres")]
-            LinkKind::Local { db, settings, .. } => Local { db, settings }.query_one_alone(statement).await,
-            #[cfg(feature = "postgres")]
-            LinkKind::Pinned(pinned) => pinned.query_one(statement).await,
+    fn query_one(&self, statement: Statement) -> Answer<'_, Option<QueryResult>> {
+        match self.straight() {
+            Some(db) => db.query_one_raw(statement),
+            None => Box::pin(self.query_one_at_length(statement)),
         }
     }
 
-    async fn query_all(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.direct().await?;
-        match &self.0 {
-            LinkKind::Pool { db, .. } => db.query_all_raw(statement).await,
-            #[cfg(feature = "postgres")]
-            LinkKind::Local { db, settings, .. } => Local { db, settings }.query_all_alone(statement).await,
-            #[cfg(feature = "postgres")]
-            LinkKind::Pinned(pinned) => pinned.query_all(statement).await,
+    fn query_all(&self, statement: Statement) -> Answer<'_, Vec<QueryResult>> {
+        match self.straight() {
+            Some(db) => db.query_all_raw(statement),
+            None => Box::pin(self.query_all_at_length(statement)),
         }
     }
 
@@ -255,27 +291,27 @@ impl Conduit for Unit {
         }
     }
 
-    async fn execute(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+    fn execute(&self, statement: Statement) -> Answer<'_, ExecResult> {
         match &self.0 {
-            UnitKind::SeaOrm(transaction) => transaction.execute_raw(statement).await,
+            UnitKind::SeaOrm(transaction) => transaction.execute_raw(statement),
             #[cfg(feature = "postgres")]
-            UnitKind::Pinned(pinned) => pinned.execute(statement).await,
+            UnitKind::Pinned(pinned) => Box::pin(pinned.execute(statement)),
         }
     }
 
-    async fn query_one(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+    fn query_one(&self, statement: Statement) -> Answer<'_, Option<QueryResult>> {
         match &self.0 {
-            UnitKind::SeaOrm(transaction) => transaction.query_one_raw(statement).await,
+            UnitKind::SeaOrm(transaction) => transaction.query_one_raw(statement),
             #[cfg(feature = "postgres")]
-            UnitKind::Pinned(pinned) => pinned.query_one(statement).await,
+            UnitKind::Pinned(pinned) => Box::pin(pinned.query_one(statement)),
         }
     }
 
-    async fn query_all(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+    fn query_all(&self, statement: Statement) -> Answer<'_, Vec<QueryResult>> {
         match &self.0 {
-            UnitKind::SeaOrm(transaction) => transaction.query_all_raw(statement).await,
+            UnitKind::SeaOrm(transaction) => transaction.query_all_raw(statement),
             #[cfg(feature = "postgres")]
-            UnitKind::Pinned(pinned) => pinned.query_all(statement).await,
+            UnitKind::Pinned(pinned) => Box::pin(pinned.query_all(statement)),
         }
     }
 

@@ -66,12 +66,12 @@ impl<C> TenantConnection<C> {
         &self.inner
     }
 
-    fn scope(&self, mut statement: Statement) -> Result<Statement, DbErr> {
+    /// Where the statement stands: it is moved as seldom as can be.
+    fn scope(&self, statement: &mut Statement) -> Result<(), Error> {
         self.serves()?;
         let values = &mut statement.values.get_or_insert_with(|| sea_orm::Values(Vec::new())).0;
         let tenant = TenantValue::of(&self.context);
-        self.rewriter.rewrite_in(&mut statement.sql, values, &tenant, self.schema.as_ref())?;
-        Ok(statement)
+        self.rewriter.rewrite_in(&mut statement.sql, values, &tenant, self.schema.as_ref())
     }
 
     /// Nothing runs for a tenant that is not active, or whose rows are elsewhere.
@@ -112,37 +112,44 @@ impl<C: Conduit> ConnectionTrait for TenantConnection<C> {
         self.inner.backend()
     }
 
-    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.inner.execute(self.scope(statement)?).await.map_err(scrub)
+    async fn execute_raw(&self, mut statement: Statement) -> Result<ExecResult, DbErr> {
+        self.scope(&mut statement)?;
+        self.inner.execute(statement).await.map_err(scrub)
     }
 
     async fn execute<S: StatementBuilder>(&self, statement: &S) -> Result<ExecResult, DbErr> {
-        let statement = self.inner.backend().build(statement);
-        self.inner.execute(self.scope(statement)?).await.map_err(scrub)
+        let mut statement = self.inner.backend().build(statement);
+        self.scope(&mut statement)?;
+        self.inner.execute(statement).await.map_err(scrub)
     }
 
     /// Runs one statement. It is prepared, because a tenant can only be bound to a prepared statement.
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        let statement = Statement::from_string(self.inner.backend(), sql);
-        self.inner.execute(self.scope(statement)?).await.map_err(scrub)
+        let mut statement = Statement::from_string(self.inner.backend(), sql);
+        self.scope(&mut statement)?;
+        self.inner.execute(statement).await.map_err(scrub)
     }
 
-    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.inner.query_one(self.scope(statement)?).await.map_err(scrub)
+    async fn query_one_raw(&self, mut statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        self.scope(&mut statement)?;
+        self.inner.query_one(statement).await.map_err(scrub)
     }
 
     async fn query_one<S: StatementBuilder>(&self, statement: &S) -> Result<Option<QueryResult>, DbErr> {
-        let statement = self.inner.backend().build(statement);
-        self.inner.query_one(self.scope(statement)?).await.map_err(scrub)
+        let mut statement = self.inner.backend().build(statement);
+        self.scope(&mut statement)?;
+        self.inner.query_one(statement).await.map_err(scrub)
     }
 
-    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.inner.query_all(self.scope(statement)?).await.map_err(scrub)
+    async fn query_all_raw(&self, mut statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.scope(&mut statement)?;
+        self.inner.query_all(statement).await.map_err(scrub)
     }
 
     async fn query_all<S: StatementBuilder>(&self, statement: &S) -> Result<Vec<QueryResult>, DbErr> {
-        let statement = self.inner.backend().build(statement);
-        self.inner.query_all(self.scope(statement)?).await.map_err(scrub)
+        let mut statement = self.inner.backend().build(statement);
+        self.scope(&mut statement)?;
+        self.inner.query_all(statement).await.map_err(scrub)
     }
 
     fn support_returning(&self) -> bool {
@@ -166,10 +173,10 @@ impl<C: Conduit> StreamTrait for TenantConnection<C> {
 
     fn stream_raw<'a>(
         &'a self,
-        statement: Statement,
+        mut statement: Statement,
     ) -> Pin<Box<dyn Future<Output = Result<Self::Stream<'a>, DbErr>> + 'a + Send>> {
         Box::pin(async move {
-            let statement = self.scope(statement)?;
+            self.scope(&mut statement)?;
             Ok(TenantStream::new(self.inner.rows(statement).await.map_err(scrub)?))
         })
     }

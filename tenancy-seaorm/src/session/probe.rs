@@ -53,6 +53,11 @@ impl Between {
         }
     }
 
+    /// Whether it is known that there is no pooler in transaction mode.
+    pub(crate) fn is_direct(&self) -> bool {
+        self.pooling.get() == Some(&Pooling::Session)
+    }
+
     async fn find_out(&self) -> Result<Pooling, DbErr> {
         let asked = async {
             let probed = tokio::time::timeout(LIMIT, probe(&self.pool)).await;

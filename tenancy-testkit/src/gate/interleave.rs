@@ -63,8 +63,9 @@ impl Interleave {
 
     /// Measures `group`.
     pub fn measure(&self, group: &mut Group) -> GroupRun {
-        let iterations: Vec<u64> =
+        let mut iterations: Vec<u64> =
             (0..group.benches.len()).map(|at| iterations(group, at, self.batch, self.warm_up)).collect();
+        level(&mut iterations);
         let mut benches: Vec<BenchRun> =
             group.names().map(|name| BenchRun { name: name.to_owned(), ..BenchRun::default() }).collect();
         let mut order: Vec<usize> = (0..benches.len()).collect();
@@ -79,6 +80,24 @@ impl Interleave {
             }
         }
         GroupRun { name: group.name().to_owned(), paired: true, benches }
+    }
+}
+
+/// Benches of which none takes more than so many times as long as another run equally often in each round.
+const ALIKE: u64 = 8;
+
+/// Gives benches that take about as long as each other the same number of iterations, the smallest of theirs: the first
+/// iteration of a batch costs more than the next ones, and that is more of a short batch than of a long one. Where a single
+/// iteration nearly fills a batch, how many fit is a matter of luck.
+fn level(iterations: &mut [u64]) {
+    let mut ascending: Vec<&mut u64> = iterations.iter_mut().collect();
+    ascending.sort_unstable();
+    let mut least = 0;
+    for count in ascending {
+        if *count > ALIKE * least {
+            least = *count;
+        }
+        *count = least;
     }
 }
 
@@ -98,4 +117,22 @@ pub(super) fn iterations(group: &mut Group, at: usize, batch: Duration, warm_up:
         }
     }
     ((batch.as_nanos() as f64 / fastest) as u64).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::level;
+
+    #[test]
+    fn benches_that_take_about_as_long_run_as_often() {
+        let leveled = |counts: &[u64]| {
+            let mut counts = counts.to_vec();
+            level(&mut counts);
+            counts
+        };
+        assert_eq!(leveled(&[4, 1]), [1, 1]);
+        assert_eq!(leveled(&[13, 11]), [11, 11]);
+        assert_eq!(leveled(&[900, 40, 70, 1_700, 8_000]), [900, 40, 40, 900, 8_000]);
+        assert_eq!(leveled(&[7]), [7]);
+    }
 }

@@ -27,7 +27,7 @@ fn searched(bug: Bug) -> Result<Verdict, Error> {
 }
 
 /// Each kind of leak, and the detectors that may be the first to notice it.
-const LEAKS: [(Bug, &[Detector]); 17] = [
+const LEAKS: [(Bug, &[Detector]); 18] = [
     (Bug::List, &[Detector::Canary]),
     (Bug::ById, &[Detector::Canary, Detector::Oracle]),
     (Bug::Logged, &[Detector::Log]),
@@ -42,12 +42,13 @@ const LEAKS: [(Bug, &[Detector]); 17] = [
     (Bug::Joined, &[Detector::Canary]),
     (Bug::Interleaved, &[Detector::Canary]),
     (Bug::Remembered, &[Detector::Canary]),
+    (Bug::Restored, &[Detector::Canary]),
     (Bug::Forwarded, &[Detector::Canary, Detector::Unresolved, Detector::Cache]),
     (Bug::NeverThere, &[Detector::Lifecycle]),
     (Bug::Spelled, &[Detector::Lifecycle]),
 ];
 
-/// KIT-01, KIT-06: what leaks is found, by the detector that is made for it, and its seed shows it again.
+/// KIT-01, KIT-05, KIT-06: what leaks is found, by the detector that is made for it, and its seed shows it again.
 #[test]
 fn every_leak_of_the_shop_is_found_and_replayed() {
     for (bug, detectors) in LEAKS {

@@ -44,6 +44,9 @@ pub(super) enum Bug {
     Interleaved,
     /// D1: whose request it is is remembered by the process while it waits.
     Remembered,
+    /// D1: the process remembers whose request it is, and puts back what was there before: right while requests end in
+    /// the reverse order of their beginnings (KIT-05).
+    Restored,
     /// D1: a forwarded host takes the place of the one that was asked.
     Forwarded,
     /// D9: a tenant that was not there once is not there for ever.
@@ -73,6 +76,7 @@ struct Tables {
     by_note: BTreeMap<(String, String), Value>,
     asked_last: Option<(String, String)>,
     current: String,
+    under_way: usize,
     absent: BTreeSet<String>,
     hosts: BTreeSet<String>,
     served: u64,
@@ -173,13 +177,45 @@ async fn by_note(
     Ok(Json(found).into_response())
 }
 
+/// A request that the process remembers.
+struct Entered<'a> {
+    shop: &'a Shop,
+    /// How many others were under way.
+    others: usize,
+    before: String,
+}
+
+impl<'a> Entered<'a> {
+    fn new(shop: &'a Shop, tenant: &str) -> Self {
+        let mut tables = shop.tables();
+        let before = std::mem::replace(&mut tables.current, tenant.to_owned());
+        tables.under_way += 1;
+        Self { shop, others: tables.under_way - 1, before }
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        let mut tables = self.shop.tables();
+        tables.under_way -= 1;
+        if self.shop.has(Bug::Restored) {
+            tables.current = std::mem::take(&mut self.before);
+        }
+    }
+}
+
 /// The tenant's last order.
 async fn last(State(shop): State<Shop>, headers: HeaderMap) -> Result<Response, StatusCode> {
     let tenant = shop.tenant(&headers)?;
-    shop.tables().current.clone_from(&tenant);
-    tokio::task::yield_now().await;
+    let entered = Entered::new(&shop, &tenant);
+    // Who comes first has more to do, so that those who came at the same time are gone by then.
+    for _ in 0..6_usize.saturating_sub(entered.others).max(1) {
+        tokio::task::yield_now().await;
+    }
+    let remembers = shop.has(Bug::Remembered) || shop.has(Bug::Restored);
+    let tenant = if remembers { shop.tables().current.clone() } else { tenant };
+    drop(entered);
     let tables = shop.tables();
-    let tenant = if shop.has(Bug::Remembered) { tables.current.clone() } else { tenant };
     let last = tables.orders.iter().rev().find(|order| order.tenant == tenant).map(row);
     Ok(Json(json!({ "last": last })).into_response())
 }

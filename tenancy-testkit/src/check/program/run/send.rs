@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use futures_util::future::{Either, FutureExt, join_all, pending, poll_fn, select};
+use futures_util::future::{Either, join_all, pending, poll_fn, select};
 use http::{HeaderValue, header};
 
 use super::Run;
@@ -17,6 +17,8 @@ use crate::check::program::harvest::harvest;
 use crate::check::program::request::{Outgoing, build};
 use crate::check::program::value::Slot;
 
+/// Requests that are under way together begin this many turns apart, less one, or fewer.
+const APART: u16 = 3;
 /// No answer within this is no answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -26,18 +28,26 @@ impl Run<'_> {
         build(call, self.service, self.world, &self.seen, recorded)
     }
 
-    /// Sends requests that are under way at the same time.
+    /// Sends requests that are under way at the same time. In two steps of three they begin one after the other, some turns
+    /// apart: what is wrong with one order of their beginnings and ends may be right with another (KIT-05).
     pub(super) async fn send(&mut self, step: u16, calls: &[(usize, &Call)]) {
         let built: Vec<(usize, &Call, Outgoing)> =
             calls.iter().filter_map(|(at, call)| Some((*at, *call, self.build(step, *at, call)?))).collect();
-        let asked = built.into_iter().map(|(i, call, mut outgoing)| {
+        let asked = built.into_iter().enumerate().map(|(turn, (i, call, mut outgoing))| {
             if step.is_multiple_of(5) {
                 outgoing
                     .headers
                     .insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate, br"));
             }
-            let answering = self.service.handler.call(outgoing.request());
-            tokio::time::timeout(PATIENCE, answering).map(move |answer| (i, call, outgoing, answer))
+            let handler = &self.service.handler;
+            let later = turn * usize::from(step % APART);
+            async move {
+                for _ in 0..later {
+                    tokio::task::yield_now().await;
+                }
+                let answer = tokio::time::timeout(PATIENCE, handler.call(outgoing.request())).await;
+                (i, call, outgoing, answer)
+            }
         });
         let begun = Instant::now();
         let answers = join_all(asked).await;
