@@ -106,22 +106,17 @@ impl Check {
 
 /// Places the tenant's value at ascending places, moving every other value once.
 fn insert_at(values: &mut Vec<Value>, places: &[usize], tenant: &Value) {
-    if let [place] = places {
-        values.insert((*place).min(values.len()), tenant.clone());
-        return;
-    }
-    let mut old = std::mem::take(values).into_iter();
-    values.reserve(old.len() + places.len());
-    for &place in places {
-        while values.len() < place {
-            match old.next() {
-                Some(value) => values.push(value),
-                None => break,
-            }
+    let (mut from, all) = (values.len(), values.len() + places.len());
+    values.resize(all, tenant.clone());
+    // Between `from` and `to` stands the tenant, as often as it is still to be placed.
+    let mut to = all;
+    for &place in places.iter().rev() {
+        while to > place + 1 && from > 0 {
+            (from, to) = (from - 1, to - 1);
+            values.swap(from, to);
         }
-        values.push(tenant.clone());
+        to -= 1;
     }
-    values.extend(old);
 }
 
 pub(super) fn dangling_text(text: &str) -> bool {
@@ -133,5 +128,28 @@ fn dangling(value: &Value) -> bool {
         Value::String(Some(text)) => dangling_text(text),
         Value::Char(Some(c)) => *c == '\\',
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn values_keep_their_order_around_the_tenants(count in 0_usize..9, chosen in prop::collection::btree_set(0_usize..12, 1..5)) {
+            let all = count + chosen.len();
+            let places: Vec<usize> = chosen.into_iter().filter(|place| *place < all).collect();
+            let own: Vec<Value> = (0..all - places.len()).map(|n| Value::Int(Some(n as i32))).collect();
+            let (tenant, mut values) = (Value::BigInt(Some(7)), own.clone());
+            insert_at(&mut values, &places, &tenant);
+            let mut own = own.into_iter();
+            let expected: Vec<Value> = (0..all)
+                .map(|at| if places.contains(&at) { tenant.clone() } else { own.next().expect("one is left") })
+                .collect();
+            prop_assert_eq!(values, expected);
+        }
     }
 }
