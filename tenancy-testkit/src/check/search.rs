@@ -1,4 +1,4 @@
-//! The search: programs on several lanes, until a leak is seen or the time is up.
+//! The search: programs on as many lanes as there are cores, until a leak is seen or the time is up.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -27,8 +27,6 @@ use crate::error::{Error, ErrorKind};
 
 /// How often a replay is tried: a leak that depends on chance shows itself more often than once in that many times.
 const REPLAYS: usize = 25;
-/// So many programs run at a time on each core: a good part of the time, one waits.
-const LANES: usize = 2;
 /// In how many programs a leak of the kit's own is looked for a place.
 const PLACES: u64 = 3;
 /// The part of the budget after which all detectors are checked.
@@ -94,7 +92,7 @@ impl Search {
     }
 
     pub(crate) fn run(&self, programs: u64) -> Result<Verdict, Error> {
-        let lanes = LANES * thread::available_parallelism().map_or(1, usize::from);
+        let lanes = thread::available_parallelism().map_or(1, usize::from);
         thread::scope(|scope| {
             // One lane checks the detectors, the first one at once and the others when half of the time has passed without
             // a leak: one that is seen needs no such proof.

@@ -38,6 +38,11 @@ impl Plant {
         if self.outstanding.is_some() { self.ends(found) } else { found }
     }
 
+    /// Takes back a leak that nobody can see, so that it is planted elsewhere.
+    pub(crate) fn withdraw(&mut self, detector: Detector) {
+        self.outstanding.take_if(|planted| *planted == detector);
+    }
+
     /// Takes what was found after a leak was planted; returns what was not its doing.
     pub(crate) fn ends(&mut self, found: Option<Finding>) -> Option<Finding> {
         let planted = self.outstanding.take()?;
@@ -106,6 +111,7 @@ impl Plant {
             self.planted(Detector::Lifecycle, true);
         } else if proper
             && record.outgoing.used.foreign
+            && !record.outgoing.used.missing
             && !answer.is_success()
             && in_pair
             && self.wants(Detector::Oracle)

@@ -1,13 +1,10 @@
 //! D4: another tenant's rows have changed.
 
-mod tables;
-
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use sqlx::{Connection, PgConnection, Row};
 
-use self::tables::{Tables, quoted};
 use super::{Detector, Finding};
 use crate::check::describe::World;
 use crate::check::describe::hooks::{Database, Rows};
@@ -17,17 +14,13 @@ use crate::error::Error;
 const GLANCE: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_secs(3);
 
-/// A text for the rows of each (table, owner).
+/// A digest of the rows of each (table, owner).
 type Digests = BTreeMap<(String, String), String>;
 
 /// Watches the rows of a PostgreSQL database from a connection of its own.
 pub(crate) struct Watch {
     connection: PgConnection,
-    tables: Tables,
-    /// How many versions of rows there were, and by which transactions they were written: little to ask for, and it is
-    /// another as soon as anything was written.
-    marks: Digests,
-    /// What stands in the rows: asked for where the mark is another.
+    query: Option<String>,
     last: Digests,
     /// Whose rows those with this owner are.
     owners: BTreeMap<String, usize>,
@@ -39,35 +32,18 @@ impl Watch {
         let failed = |error| Error::server("the rows cannot be watched", error);
         let mut connection = PgConnection::connect(&database.url).await.map_err(failed)?;
         let owners = world.all().iter().map(|tenant| ((database.of)(tenant), tenant.index())).collect();
-        let tables = Tables::find(&mut connection, &database.rows).await.map_err(failed)?;
-        let mut watch = Self { connection, tables, marks: Digests::new(), last: Digests::new(), owners };
-        watch.take_all().await?;
+        let query = digest_query(&mut connection, &database.rows).await.map_err(failed)?;
+        let mut watch = Self { connection, query, last: Digests::new(), owners };
+        watch.last = watch.digests().await?;
         Ok(watch)
-    }
-
-    /// Takes the rows for as they should be.
-    async fn take_all(&mut self) -> Result<(), Error> {
-        self.marks = self.ask(self.tables.marks()).await?;
-        self.last = self.ask(self.tables.digests(|_| true)).await?;
-        Ok(())
     }
 
     /// Looks again, and returns the tables whose rows have changed, with their owners.
     pub(crate) async fn changes(&mut self) -> Result<Vec<(String, String)>, Error> {
-        let marks = self.ask(self.tables.marks()).await?;
-        let written: BTreeSet<String> =
-            different(&self.marks, &marks).map(|(table, _)| table.clone()).collect();
-        if written.is_empty() {
-            return Ok(Vec::new());
-        }
-        let now = self.ask(self.tables.digests(|table| written.contains(table))).await?;
-        let (before, others) =
-            std::mem::take(&mut self.last).into_iter().partition(|((table, _), _)| written.contains(table));
-        // A row that was written as it was has not changed.
-        let changes = different(&before, &now).cloned().collect();
-        (self.marks, self.last) = (marks, others);
-        self.last.extend(now);
-        Ok(changes)
+        let now = self.digests().await?;
+        let before = std::mem::replace(&mut self.last, now);
+        let keys = before.keys().chain(self.last.keys().filter(|key| !before.contains_key(*key)));
+        Ok(keys.filter(|key| before.get(*key) != self.last.get(*key)).cloned().collect())
     }
 
     /// Looks again and again until nothing has changed for some time: for `first` if nothing has changed yet, and for
@@ -120,8 +96,9 @@ impl Watch {
         let name = format!("{}.{}", quoted(schema), quoted(&table));
         let rename = format!("ALTER TABLE {name} RENAME TO {}", quoted(&format!("{table}_gone")));
         sqlx::query(sqlx::AssertSqlSafe(rename)).execute(&mut self.connection).await.map_err(failed)?;
-        self.tables = Tables::find(&mut self.connection, &Rows::Schema).await.map_err(failed)?;
-        self.take_all().await
+        self.query = digest_query(&mut self.connection, &Rows::Schema).await.map_err(failed)?;
+        self.last = self.digests().await?;
+        Ok(())
     }
 
     /// Takes one row from a tenant other than `spared`, as a leak would: the self-check must see it.
@@ -147,9 +124,9 @@ impl Watch {
         Ok(done.rows_affected() == 1)
     }
 
-    async fn ask(&mut self, query: Option<String>) -> Result<Digests, Error> {
-        let Some(query) = query else { return Ok(Digests::new()) };
-        let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(&mut self.connection).await;
+    async fn digests(&mut self) -> Result<Digests, Error> {
+        let Some(query) = &self.query else { return Ok(Digests::new()) };
+        let rows = sqlx::query(sqlx::AssertSqlSafe(query.clone())).fetch_all(&mut self.connection).await;
         let rows = rows.map_err(|error| Error::server("the rows cannot be watched", error))?;
         let read = |row: &sqlx::postgres::PgRow| -> Result<_, sqlx::Error> {
             Ok(((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?))
@@ -159,10 +136,42 @@ impl Watch {
     }
 }
 
-/// The keys under which `a` and `b` do not hold the same.
-fn different<'a>(a: &'a Digests, b: &'a Digests) -> impl Iterator<Item = &'a (String, String)> {
-    let keys = a.keys().chain(b.keys().filter(|key| !a.contains_key(*key)));
-    keys.filter(|key| a.get(*key) != b.get(*key))
+/// One statement for all tables; `None` where no table belongs to a tenant.
+async fn digest_query(connection: &mut PgConnection, rows: &Rows) -> Result<Option<String>, sqlx::Error> {
+    // Partitions are read through their parent.
+    let tables = "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), n.nspname::text \
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+        WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition \
+        AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%' \
+        AND ($1 = '' OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = $1 \
+        AND NOT a.attisdropped)) ORDER BY 1";
+    let column = match rows {
+        Rows::Column(column) => column.as_str(),
+        Rows::Schema => "",
+    };
+    let tables = sqlx::query(tables).bind(column).fetch_all(connection).await?;
+    let mut parts = Vec::new();
+    for table in &tables {
+        let (name, schema): (String, String) = (table.try_get(0)?, table.try_get(1)?);
+        let owner = match rows {
+            Rows::Column(column) => format!("coalesce({}::text, '')", quoted(column)),
+            Rows::Schema => literal(&schema),
+        };
+        parts.push(format!(
+            "SELECT {}, {owner}, count(*) || ' ' || md5(string_agg(md5(t::text), '' ORDER BY md5(t::text))) \
+             FROM {name} t GROUP BY 2",
+            literal(&name)
+        ));
+    }
+    Ok((!parts.is_empty()).then(|| parts.join(" UNION ALL ")))
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn literal(text: &str) -> String {
+    format!("'{}'::text", text.replace('\'', "''"))
 }
 
 /// Rows of somebody whom nobody of `writers` is.
@@ -220,63 +229,5 @@ mod tests {
         sqlx::raw_sql("INSERT INTO s.a_gone VALUES (2)").execute(&mut owner).await.expect("a row");
         let changes = watch.changes().await.expect("digests");
         assert_eq!(changes, [("s.a_gone".to_owned(), "s".to_owned())], "what is gone is still looked at");
-    }
-
-    async fn watched(tables: &str) -> (TestDatabase, PgConnection, Watch) {
-        let db = TestDatabase::create().await.expect("a database");
-        let mut owner = PgConnection::connect(db.owner_url()).await.expect("a connection");
-        sqlx::raw_sql(sqlx::AssertSqlSafe(tables)).execute(&mut owner).await.expect("tables");
-        let world = World::new(1, &[Standing::Active, Standing::Active], false, 1);
-        let of = Arc::new(|tenant: &crate::check::TenantHandle| tenant.index().to_string());
-        let rows = Rows::Column("tenant_id".to_owned());
-        let database = Database { url: db.admin_url().to_owned(), rows, of };
-        let watch = Watch::start(&database, &world).await.expect("a watch");
-        (db, owner, watch)
-    }
-
-    const TABLES: &str = "CREATE TABLE a (tenant_id int, x int); CREATE TABLE b (tenant_id int, x int);
-        CREATE TABLE p (tenant_id int, x int) PARTITION BY LIST (tenant_id);
-        CREATE TABLE p0 PARTITION OF p FOR VALUES IN (0); CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1);
-        INSERT INTO a VALUES (0, 1), (0, 1), (1, 1); INSERT INTO b VALUES (0, 1), (1, 1);
-        INSERT INTO p VALUES (0, 1), (1, 1)";
-
-    /// KIT-07: every kind of write is told by its table and its owner, and once.
-    #[tokio::test]
-    async fn each_change_is_told_once_and_a_row_that_stays_as_it_was_is_none() {
-        let (_db, mut owner, mut watch) = watched(TABLES).await;
-        let of = |table: &str, owner: &str| (format!("public.{table}"), owner.to_owned());
-        for (write, expected) in [
-            ("INSERT INTO a VALUES (1, 2)", vec![of("a", "1")]),
-            ("UPDATE b SET x = 2 WHERE tenant_id = 0", vec![of("b", "0")]),
-            ("UPDATE b SET x = 1 - x; UPDATE b SET x = 1 - x", vec![]),
-            ("UPDATE p SET x = x", vec![]),
-            ("UPDATE p SET x = 3 WHERE tenant_id = 1", vec![of("p", "1")]),
-            ("UPDATE p SET tenant_id = 0 WHERE tenant_id = 1", vec![of("p", "0"), of("p", "1")]),
-            ("DELETE FROM a WHERE tenant_id = 0 AND ctid = (SELECT min(ctid) FROM a)", vec![of("a", "0")]),
-            ("DELETE FROM b; INSERT INTO b VALUES (0, 2), (1, 2)", vec![of("b", "1")]),
-            ("TRUNCATE a", vec![of("a", "0"), of("a", "1")]),
-            ("BEGIN; INSERT INTO a VALUES (0, 9); ROLLBACK", vec![]),
-        ] {
-            sqlx::raw_sql(write).execute(&mut owner).await.expect(write);
-            assert_eq!(watch.changes().await.expect("a look"), expected, "{write}");
-            assert_eq!(watch.changes().await.expect("a look"), [], "again after {write}");
-        }
-    }
-
-    /// What was written before others is told although it was committed after them.
-    #[tokio::test]
-    async fn a_transaction_that_takes_its_time_is_told_when_it_ends() {
-        let (db, mut owner, mut watch) = watched(TABLES).await;
-        let mut slow = PgConnection::connect(db.owner_url()).await.expect("a connection");
-        let one = "x = 7 WHERE tenant_id = 0 AND ctid = (SELECT min(ctid) FROM a)";
-        let other = "x = 8 WHERE tenant_id = 0 AND ctid <> (SELECT min(ctid) FROM a)";
-        let update = |what: &str| sqlx::AssertSqlSafe(format!("UPDATE a SET {what}"));
-        sqlx::raw_sql("BEGIN").execute(&mut slow).await.expect("begun");
-        sqlx::raw_sql(update(one)).execute(&mut slow).await.expect("written");
-        sqlx::raw_sql(update(other)).execute(&mut owner).await.expect("written");
-        let changed = [("public.a".to_owned(), "0".to_owned())];
-        assert_eq!(watch.changes().await.expect("a look"), changed);
-        sqlx::raw_sql("COMMIT").execute(&mut slow).await.expect("committed");
-        assert_eq!(watch.changes().await.expect("a look"), changed);
     }
 }

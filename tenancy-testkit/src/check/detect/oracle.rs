@@ -21,6 +21,12 @@ pub(crate) fn judge(foreign: &Record, unknown: &Record, again: Option<&Record>) 
     })
 }
 
+/// Whether there are two answers that can be compared.
+pub(crate) fn comparable(a: &Record, b: &Record) -> bool {
+    let speaks = |record: &Record| record.answer.as_ref().is_some_and(|answer| !answer.is_throttled());
+    speaks(a) && speaks(b)
+}
+
 /// Whether the answers to the same request differ.
 pub(crate) fn differs(a: &Record, b: &Record) -> bool {
     compare(a, b).is_some()
@@ -29,7 +35,7 @@ pub(crate) fn differs(a: &Record, b: &Record) -> bool {
 /// Where two answers differ, and how.
 fn compare(a: &Record, b: &Record) -> Option<(String, String)> {
     let (first, second) = (a.answer.as_ref()?, b.answer.as_ref()?);
-    if first.is_throttled() || second.is_throttled() {
+    if !comparable(a, b) {
         return None;
     }
     if first.status != second.status {

@@ -68,7 +68,7 @@ fn every_leak_of_the_shop_is_found_and_replayed() {
 /// KIT-10: what differs for reasons of its own is no leak; KIT-02: and everything was exercised.
 #[test]
 fn services_that_keep_tenants_apart_pass() {
-    for bug in [Bug::None, Bug::Moment, Bug::Throttled] {
+    for bug in [Bug::None, Bug::Moment, Bug::Throttled, Bug::Busy] {
         let verdict = check(bug).with_budget(LONG).with_programs(6).run();
         let verdict = verdict.unwrap_or_else(|error| panic!("{bug:?}: {error:?}"));
         assert!(verdict.leak.is_none(), "{bug:?}: {}", verdict.leak.expect("a leak"));

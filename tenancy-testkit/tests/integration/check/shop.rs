@@ -57,6 +57,8 @@ pub(super) enum Bug {
     Moment,
     /// Benign, B07: one tenant is told to slow down.
     Throttled,
+    /// Benign: who asks for what is nobody's finds the service busy, so that there is nothing to compare with.
+    Busy,
 }
 
 #[derive(Clone)]
@@ -171,7 +173,9 @@ async fn by_note(
     tokio::task::yield_now().await;
     let mut tables = shop.tables();
     let found = tables.orders.iter().find(|order| order.tenant == tenant && order.note == note).map(row);
-    let found = found.ok_or(StatusCode::NOT_FOUND)?;
+    let busy = shop.has(Bug::Busy) && tables.orders.iter().all(|order| order.note != note);
+    let missing = if busy { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::NOT_FOUND };
+    let found = found.ok_or(missing)?;
     let key = tables.asked_last.clone().filter(|_| shop.has(Bug::Interleaved)).unwrap_or(key);
     tables.by_note.entry(key).or_insert_with(|| found.clone());
     Ok(Json(found).into_response())
@@ -283,6 +287,7 @@ async fn show(
     match found {
         Some(order) if order.tenant == tenant || shop.has(Bug::ById) => Ok(Json(row(order)).into_response()),
         Some(_) if shop.has(Bug::Forbidden) => Err(StatusCode::FORBIDDEN),
+        None if shop.has(Bug::Busy) => Err(StatusCode::SERVICE_UNAVAILABLE),
         _ => Err(StatusCode::NOT_FOUND),
     }
 }

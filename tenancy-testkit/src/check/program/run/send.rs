@@ -100,12 +100,17 @@ impl Run<'_> {
         self.in_pair = false;
         let first = self.records.len();
         self.send(step, &[(1, unknown)]).await;
-        let (a, b) = (self.records.get(first - 1)?.clone(), self.records.get(first)?.clone());
+        let pair = first.checked_sub(1).and_then(|at| self.records.get(at..=first)).map(<[_]>::to_vec);
+        let pair = pair.as_deref().filter(|pair| oracle::comparable(&pair[0], &pair[1]));
+        let Some([a, b]) = pair else {
+            self.withdraw_plant();
+            return None;
+        };
         if !self.judging || a.step != step || !self.standings.active(foreign.caller) {
             return None;
         }
         self.coverage.observe(Detector::Oracle, 1);
-        oracle::judge(&a, &b, None)?;
+        oracle::judge(a, b, None)?;
         // What shows a text of the caller's own is its own, although no answer has told so before.
         let shown = a.answer.as_ref().filter(|answer| answer.is_success()).map(|answer| &answer.body);
         if shown.is_some_and(|body| self.canaries.find(body).iter().any(|seen| seen.owner == a.caller)) {
@@ -116,7 +121,18 @@ impl Run<'_> {
         other.body = other.body.as_ref().map(Slot::shifted);
         self.send(step, &[(2, &other)]).await;
         let again = self.records.pop()?;
-        oracle::judge(&a, &b, Some(&again))
+        let found = oracle::judge(a, b, Some(&again));
+        if found.is_none() {
+            self.withdraw_plant();
+        }
+        found
+    }
+
+    /// Nothing could be told from this pair, be it planted: the next one may do.
+    fn withdraw_plant(&mut self) {
+        if let Some(plant) = &mut self.plant {
+            plant.withdraw(Detector::Oracle);
+        }
     }
 
     /// Polls a request a few times and drops it.
