@@ -130,39 +130,6 @@ impl Link {
         Ok(())
     }
 
-    async fn execute_at_length(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.direct().await?;
-        match &self.0 {
-            LinkKind::Pool { db, .. } => db.execute_raw(statement).await,
-            #[cfg(feature = "postgres")]
-            LinkKind::Local { db, settings, .. } => Local { db, settings }.execute_alone(statement).await,
-            #[cfg(feature = "postgres")]
-            LinkKind::Pinned(pinned) => pinned.execute(statement).await,
-        }
-    }
-
-    async fn query_one_at_length(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.direct().await?;
-        match &self.0 {
-            LinkKind::Pool { db, .. } => db.query_one_raw(statement).await,
-            #[cfg(feature = "postgres")]
-            LinkKind::Local { db, settings, .. } => Local { db, settings }.query_one_alone(statement).await,
-            #[cfg(feature = "postgres")]
-            LinkKind::Pinned(pinned) => pinned.query_one(statement).await,
-        }
-    }
-
-    async fn query_all_at_length(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.direct().await?;
-        match &self.0 {
-            LinkKind::Pool { db, .. } => db.query_all_raw(statement).await,
-            #[cfg(feature = "postgres")]
-            LinkKind::Local { db, settings, .. } => Local { db, settings }.query_all_alone(statement).await,
-            #[cfg(feature = "postgres")]
-            LinkKind::Pinned(pinned) => pinned.query_all(statement).await,
-        }
-    }
-
     /// The pool, if a statement can go there without further ado.
     fn straight(&self) -> Option<&DatabaseConnection> {
         match &self.0 {
@@ -203,24 +170,55 @@ impl Conduit for Link {
     }
 
     fn execute(&self, statement: Statement) -> Answer<'_, ExecResult> {
-        match self.straight() {
-            Some(db) => db.execute_raw(statement),
-            None => Box::pin(self.execute_at_length(statement)),
+        if let Some(db) = self.straight() {
+            return db.execute_raw(statement);
         }
+        Box::pin(async move {
+            self.direct().await?;
+            match &self.0 {
+                LinkKind::Pool { db, .. } => db.execute_raw(statement).await,
+                #[cfg(feature = "postgres")]
+                LinkKind::Local { db, settings, .. } => Local { db, settings }.execute_alone(statement).await,
+                #[cfg(feature = "postgres")]
+                LinkKind::Pinned(pinned) => pinned.execute(statement).await,
+            }
+        })
     }
 
     fn query_one(&self, statement: Statement) -> Answer<'_, Option<QueryResult>> {
-        match self.straight() {
-            Some(db) => db.query_one_raw(statement),
-            None => Box::pin(self.query_one_at_length(statement)),
+        if let Some(db) = self.straight() {
+            return db.query_one_raw(statement);
         }
+        Box::pin(async move {
+            self.direct().await?;
+            match &self.0 {
+                LinkKind::Pool { db, .. } => db.query_one_raw(statement).await,
+                #[cfg(feature = "postgres")]
+                LinkKind::Local { db, settings, .. } => {
+                    Local { db, settings }.query_one_alone(statement).await
+                }
+                #[cfg(feature = "postgres")]
+                LinkKind::Pinned(pinned) => pinned.query_one(statement).await,
+            }
+        })
     }
 
     fn query_all(&self, statement: Statement) -> Answer<'_, Vec<QueryResult>> {
-        match self.straight() {
-            Some(db) => db.query_all_raw(statement),
-            None => Box::pin(self.query_all_at_length(statement)),
+        if let Some(db) = self.straight() {
+            return db.query_all_raw(statement);
         }
+        Box::pin(async move {
+            self.direct().await?;
+            match &self.0 {
+                LinkKind::Pool { db, .. } => db.query_all_raw(statement).await,
+                #[cfg(feature = "postgres")]
+                LinkKind::Local { db, settings, .. } => {
+                    Local { db, settings }.query_all_alone(statement).await
+                }
+                #[cfg(feature = "postgres")]
+                LinkKind::Pinned(pinned) => pinned.query_all(statement).await,
+            }
+        })
     }
 
     async fn rows<'a>(&'a self, statement: Statement) -> Result<Rows<'a>, DbErr> {

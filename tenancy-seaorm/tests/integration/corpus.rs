@@ -3,6 +3,8 @@
 //! A statement through the tenant's connection must give what the same statement gives there: the same rows, the same
 //! number of them written, the same error code, the same rows afterwards; and every other tenant's rows stay as they
 //! are. A statement that is marked as refused must be, with that kind.
+//!
+//! The titles of the cases cite threats: outer joins (FLT-02), second tables of a write (FLT-15), and many more.
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, FromQueryResult, JsonValue, Statement};
 use tenancy_seaorm::{DatabaseFault, Error, LeakyPredicates, Mutant, PolicyBuilder};

@@ -90,6 +90,7 @@ const READS: &[Operation] = operations! {
     "find_related": |db, id| rows(&guessed(id).find_related(customer::Entity).all(db).await?);
     "find_related, many to many": |db, id| rows(&guessed(id).find_related(tag::Entity).all(db).await?);
     "find_also_related": |db, id| rows(&by_id(id).find_also_related(customer::Entity).all(db).await?);
+    // FLT-26: loaders, too, meet one tenant's rows alone.
     "find_with_related": |db, id| rows(&by_id(id).find_with_related(customer::Entity).all(db).await?);
     "find_with_related, many to many": |db, id| rows(&by_id(id).find_with_related(tag::Entity).all(db).await?);
     "load_one": |db, id| {
