@@ -93,6 +93,7 @@ pub struct Policy {
     pub(crate) leaky: LeakyPredicates,
     pub(crate) tenant_leads_unique_keys: bool,
     pub(crate) tenant_column_is_binary: bool,
+    pub(crate) documents_are_jsonb: bool,
     pub(crate) cache_bytes: usize,
     #[cfg(feature = "broken-on-purpose-for-tests-only")]
     pub(crate) mutant: Option<crate::Mutant>,
@@ -143,6 +144,7 @@ impl Policy {
                 leaky: LeakyPredicates::default(),
                 tenant_leads_unique_keys: false,
                 tenant_column_is_binary: false,
+                documents_are_jsonb: false,
                 cache_bytes: 4 << 20,
                 #[cfg(feature = "broken-on-purpose-for-tests-only")]
                 mutant: None,
@@ -239,6 +241,16 @@ impl PolicyBuilder {
     /// usual collations `Acme` and `acme` are one tenant. Other databases compare byte for byte by themselves.
     pub fn tenant_column_is_binary(mut self) -> Self {
         self.policy.tenant_column_is_binary = true;
+        self
+    }
+
+    /// States that on PostgreSQL every document is a `jsonb`, none a `json`.
+    ///
+    /// This lets `->`, `->>`, `#>` and `#>>` stand in predicates without a fence, so that an index on such an expression
+    /// is used. Without it they count as predicates that may fail on other tenants' rows ([`LeakyPredicates`]): on a
+    /// `json` with `\u0000` in it, anywhere, each of them does.
+    pub fn documents_are_jsonb(mut self) -> Self {
+        self.policy.documents_are_jsonb = true;
         self
     }
 

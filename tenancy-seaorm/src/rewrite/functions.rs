@@ -2,7 +2,7 @@
 //!
 //! Listed are built-in functions that read no table, no catalog and no session state, and change none.
 
-use sqlparser::ast::{Function, FunctionArguments, ObjectName};
+use sqlparser::ast::{Function, FunctionArguments, Ident, ObjectName};
 
 use super::rules::Rules;
 use crate::error::{Error, ErrorKind, shown};
@@ -482,15 +482,21 @@ fn name(rules: &Rules, name: &ObjectName) -> Result<String, Error> {
     let mut parts = name.0.iter().map(|part| part.as_ident());
     let (first, second, third) = (parts.next().flatten(), parts.next(), parts.next());
     let Some(first) = first else { return Err(refused("of this form")) };
-    let first = rules.fold(first)?.to_ascii_lowercase();
+    let first = folded(rules, first)?;
     match (second, third) {
         (None, _) => Ok(first),
         (Some(Some(last)), None) if first == "pg_catalog" && rules.dialect == Dialect::Postgres => {
-            rules.fold(last)
+            folded(rules, last)
         }
         (Some(Some(last)), None) => Ok(format!("{first}.{}", rules.fold(last)?)),
         _ => Err(refused("of this form")),
     }
+}
+
+/// To PostgreSQL `"LOWER"` is another function than `lower`, and nobody knows what it reads.
+fn folded(rules: &Rules, part: &Ident) -> Result<String, Error> {
+    let name = rules.fold(part)?;
+    Ok(if rules.dialect == Dialect::Postgres { name } else { name.to_ascii_lowercase() })
 }
 
 fn plain_name(function: &Function) -> Option<String> {
@@ -506,6 +512,11 @@ pub(super) fn aggregate(function: &Function) -> bool {
         Some(name) => AGGREGATES.contains(&name),
         None => false,
     }
+}
+
+/// Gives one of its arguments, in a type that holds them all.
+pub(super) fn chooses(function: &Function) -> bool {
+    matches!(plain_name(function).as_deref(), Some("coalesce" | "greatest" | "least"))
 }
 
 pub(super) fn cannot_raise(dialect: Dialect, function: &Function) -> bool {

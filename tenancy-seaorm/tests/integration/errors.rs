@@ -155,3 +155,43 @@ async fn a_cached_plan_is_no_tenants() {
         }
     }
 }
+
+/// FLT-33, FLT-34: a value of another tenant that cannot be converted or taken apart fails nobody's statement.
+///
+/// PostgreSQL evaluates the cheapest predicate first, and these cost what the tenant's filter costs.
+#[tokio::test]
+async fn values_of_another_tenant_fail_no_cheap_predicate() {
+    let shop = Shop::postgres(policy().owned_table("measures")).await;
+    let rows = [
+        "CREATE TABLE measures (tenant_id bigint NOT NULL, id int, n numeric, f float8, day date, at timestamp, doc json)",
+        r#"INSERT INTO measures VALUES (2, 1, 1e400, 1, '5000000-01-01', '2024-01-01', '{"a": "\u0000"}')"#,
+        "ANALYZE measures",
+    ];
+    for sql in rows {
+        shop.raw.execute_unprepared(sql).await.expect("measures");
+    }
+    for predicate in [
+        "coalesce(m.n, m.f) IS NOT NULL",
+        "coalesce(m.day, m.at) IS NOT NULL",
+        "CASE WHEN m.id > 0 THEN m.day ELSE m.at END IS NULL",
+        "m.n > CAST(3 AS float8)",
+        "(m.doc -> 'a') IS NOT NULL",
+        "(m.doc ->> 'a') IS NULL",
+        "(m.doc #> '{a}') IS NULL",
+        "(m.doc #>> '{a}') IS NOT NULL",
+        "extract(hour FROM m.day) IS NOT NULL",
+    ] {
+        for sql in [
+            format!("SELECT m.id FROM measures m WHERE {predicate}"),
+            format!("SELECT m.id FROM tags t LEFT JOIN measures m ON {predicate} WHERE m.id > 0"),
+            format!("UPDATE measures m SET id = 2 WHERE {predicate} RETURNING id"),
+        ] {
+            let read = |tenant: i64| {
+                let (db, sql) = (shop.tenant(tenant), sql.clone());
+                async move { db.query_all_raw(Statement::from_string(DbBackend::Postgres, sql)).await }
+            };
+            assert!(read(1).await.is_ok_and(|rows| rows.is_empty()), "{sql}");
+            assert!(read(2).await.is_err(), "it fails on one's own rows: {sql}");
+        }
+    }
+}

@@ -1,11 +1,18 @@
 //! Where fences stand.
 
-use crate::{Dialect, LeakyPredicates, Policy, Rewriter};
+use crate::{Dialect, LeakyPredicates, Policy, PolicyBuilder, Rewriter};
+
+fn policy() -> PolicyBuilder {
+    let policy = Policy::builder().owned_table("orders").owned_table("tags").global_table("countries");
+    policy.leaky_predicates(LeakyPredicates::Fence)
+}
 
 fn scoped(sql: &str) -> String {
-    let policy = Policy::builder().owned_table("orders").owned_table("tags").global_table("countries");
-    let policy = policy.leaky_predicates(LeakyPredicates::Fence).build().expect("a policy");
-    let scoped = Rewriter::new(&policy, Dialect::Postgres).explain(sql);
+    scoped_by(policy(), sql)
+}
+
+fn scoped_by(policy: PolicyBuilder, sql: &str) -> String {
+    let scoped = Rewriter::new(&policy.build().expect("a policy"), Dialect::Postgres).explain(sql);
     scoped.map_or_else(|error| format!("refused: {}", error.construct()), |scoped| scoped.sql)
 }
 
@@ -55,11 +62,56 @@ fn rows_of_values_that_see_their_neighbours_are_fenced() {
     assert!(inside.contains("CASE WHEN o.\"tenant_id\" = $1 THEN (true IN (VALUES"), "{inside}");
 }
 
+/// FLT-32: in quotes, capitals name a function of somebody's own, which may read anything.
+#[test]
+fn a_function_in_quotes_is_the_built_in_one_only_in_its_own_letters() {
+    assert!(scoped(r#"SELECT "lower"(code), pg_catalog."lower"(code) FROM orders"#).contains("= $1"));
+    for foreign in [r#""LOWER"(code)"#, r#"pg_catalog."Lower"(code)"#, r#""Pg_Catalog".lower(code)"#] {
+        let refused = scoped(&format!("SELECT {foreign} FROM orders"));
+        assert!(refused.starts_with("refused: function"), "{refused}");
+    }
+}
+
 /// FLT-34: `length` of one argument counts; of two it decodes, and may fail.
 #[test]
 fn a_length_in_an_encoding_is_fenced() {
     assert!(scoped("SELECT id FROM orders WHERE length(code, 'UTF8') = 3").contains("CASE WHEN"));
     assert!(!scoped("SELECT id FROM orders WHERE length(code) = 3").contains("CASE WHEN"));
+}
+
+/// FLT-34: a `json` can be taken apart or not, as its text goes; a `jsonb` always.
+#[test]
+fn what_takes_a_document_apart_is_fenced_unless_every_document_is_binary() {
+    for access in ["doc -> 'a'", "doc ->> 'a'", "doc #> '{a}'", "doc #>> '{a}'"] {
+        let sql = format!("SELECT id FROM orders WHERE ({access}) IS NULL");
+        assert!(scoped(&sql).contains("CASE WHEN"), "{}", scoped(&sql));
+        let binary = scoped_by(policy().documents_are_jsonb(), &sql);
+        assert!(!binary.contains("CASE WHEN") && binary.contains("= $1"), "{binary}");
+    }
+    assert!(!scoped("SELECT id FROM orders WHERE doc @> '{}'").contains("CASE WHEN"));
+}
+
+/// FLT-34: the fields that a value has depend on its type, and to ask for another one fails.
+#[test]
+fn a_field_of_a_time_is_fenced_unless_all_have_it() {
+    for field in ["hour", "year", "week"] {
+        let sql = format!("SELECT id FROM orders WHERE extract({field} FROM at) IS NOT NULL");
+        assert!(scoped(&sql).contains("CASE WHEN"), "{}", scoped(&sql));
+    }
+    assert!(!scoped("SELECT id FROM orders WHERE extract(epoch FROM at) > 5").contains("CASE WHEN"));
+}
+
+/// FLT-34: what is one of several values has a type that holds them all, to which some cannot be converted.
+#[test]
+fn a_test_for_null_of_one_of_several_values_is_fenced() {
+    for value in ["coalesce(n, f)", "(coalesce(n, f))", "CASE WHEN a = 1 THEN n ELSE f END", "greatest(n, f)"]
+    {
+        let whole = scoped(&format!("SELECT id FROM orders WHERE {value} IS NOT NULL"));
+        assert!(whole.contains("CASE WHEN orders.\"tenant_id\" = $1"), "{whole}");
+        let compared = scoped(&format!("SELECT id FROM orders WHERE {value} = 1"));
+        assert!(!compared.contains("CASE WHEN orders"), "{compared}");
+    }
+    assert!(!scoped("SELECT id FROM orders WHERE n IS NULL").contains("CASE WHEN"));
 }
 
 /// FLT-33: PostgreSQL refuses OFFSET in a recursive query, into which it pushes nothing; a sibling of one that
