@@ -19,6 +19,8 @@ pub(super) struct Rules {
     pub(super) tenant_leads_unique_keys: bool,
     /// The database may take two ids that differ in the case of letters for one.
     pub(super) folds_ids: bool,
+    /// The tenant column holds every id as its canonical text.
+    pub(super) ids_are_texts: bool,
     pub(super) functions: HashSet<String>,
     tables: HashMap<(Option<String>, String), Entry>,
     #[cfg(feature = "broken-on-purpose-for-tests-only")]
@@ -74,6 +76,7 @@ impl Rules {
             leaky: policy.leaky,
             tenant_leads_unique_keys: policy.tenant_leads_unique_keys,
             folds_ids: dialect == Dialect::MySql && !policy.tenant_column_is_binary,
+            ids_are_texts: policy.tenant_column_is_text,
             functions: policy.functions.clone(),
             tables,
             #[cfg(feature = "broken-on-purpose-for-tests-only")]
