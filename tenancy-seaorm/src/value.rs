@@ -84,7 +84,8 @@ mod tests {
     fn the_text_of_a_value_is_the_text_of_the_id() {
         for id in ["7", "9223372036854775807", "67e55044-10b1-426f-9247-bb680e5fe0c8", "Acme.1"] {
             let id: TenantId = id.parse().expect("an id");
-            let tenant = Tenant::builder(id.clone(), "acme".parse().expect("a slug")).build().expect("a tenant");
+            let tenant =
+                Tenant::builder(id.clone(), "acme".parse().expect("a slug")).build().expect("a tenant");
             let context = TenantContext::assertion(tenant, "a test").expect("it is active");
             let text = TenantValue::of(&context).as_text();
             assert_eq!(*text.value(), Value::String(Some(id.to_string())));

@@ -43,7 +43,8 @@ pub(super) fn cut(
         return Ok(targets);
     }
     for on in 0..toks.len() {
-        let conflict = toks.keyword(on) == Some(Keyword::ON) && toks.keyword(on + 1) == Some(Keyword::CONFLICT);
+        let conflict =
+            toks.keyword(on) == Some(Keyword::ON) && toks.keyword(on + 1) == Some(Keyword::CONFLICT);
         if conflict
             && toks.text(on + 2) == "("
             && let Some(target) = Target::read(toks, parsed, on, dialect)?

@@ -40,7 +40,10 @@ fn the_tenant_is_put_into_every_target() {
         ("(lower(email))", r#"("tenant_id", lower(email))"#),
         ("((a || email), id)", r#"("tenant_id", (a || email), id)"#),
         ("(email) WHERE gone IS NULL", r#"("tenant_id", email) WHERE gone IS NULL"#),
-        ("(lower(email)) WHERE NOT gone AND a IN (1, 2)", r#"("tenant_id", lower(email)) WHERE NOT gone AND a IN (1, 2)"#),
+        (
+            "(lower(email)) WHERE NOT gone AND a IN (1, 2)",
+            r#"("tenant_id", lower(email)) WHERE NOT gone AND a IN (1, 2)"#,
+        ),
         ("(email COLLATE nocase, id)", r#"("tenant_id", email COLLATE nocase, id)"#),
         ("(tenant_id, lower(email))", "(tenant_id, lower(email))"),
         ("(\"tenant_id\", id) WHERE a = 1", "(\"tenant_id\", id) WHERE a = 1"),
@@ -100,14 +103,15 @@ fn on_conflict_is_only_a_target_where_an_insert_has_it() {
     let policy = Policy::builder().owned_table("users").allow_function("conflict").build().expect("a policy");
     let rewriter = Rewriter::new(&policy, Dialect::Postgres);
     let join = "SELECT u.id, u.email FROM users u JOIN users v ON conflict (u.id + v.id)";
-    assert!(rewriter.explain(join).is_ok());
     for sql in [
+        join.to_owned(),
         format!("INSERT INTO users (id, email) {join} ON CONFLICT (id) DO NOTHING"),
         format!("INSERT INTO users (id, email) {join} ON CONFLICT (lower(email)) DO NOTHING"),
         format!("INSERT INTO users (id, email) {join} WHERE u.id = 1 ON CONFLICT (id) DO NOTHING"),
         format!("{join} DO NOTHING"),
         "SELECT id FROM users WHERE id = 1 ON CONFLICT (lower(email)) DO NOTHING".to_owned(),
-        "INSERT INTO users (id) VALUES (1) ON CONFLICT (id) DO NOTHING ON CONFLICT (lower(email)) DO NOTHING".to_owned(),
+        "INSERT INTO users (id) VALUES (1) ON CONFLICT (id) DO NOTHING ON CONFLICT (lower(email)) DO NOTHING"
+            .to_owned(),
         "INSERT INTO users (id) VALUES (1) ON CONFLICT (lower(email)) (id) DO NOTHING".to_owned(),
     ] {
         assert!(rewriter.explain(&sql).is_err(), "{sql}");
@@ -119,7 +123,8 @@ fn on_conflict_is_only_a_target_where_an_insert_has_it() {
 fn the_updated_row_is_guarded_behind_a_target_with_a_condition() {
     let head = "INSERT INTO users (id, email) VALUES ($1, $2) ON CONFLICT (lower(email)) WHERE gone = $3";
     let update = "DO UPDATE SET email = excluded.email";
-    let sql = |tail: &str| rewriter(Dialect::Postgres).explain(&format!("{head} {update}{tail}")).map(|s| s.sql);
+    let sql =
+        |tail: &str| rewriter(Dialect::Postgres).explain(&format!("{head} {update}{tail}")).map(|s| s.sql);
     let guarded = r#"ON CONFLICT ("tenant_id", lower(email)) WHERE gone = $3 DO UPDATE SET email = excluded.email WHERE"#;
     let alone = sql("").expect("it is scoped");
     assert!(alone.ends_with(&format!(r#"{guarded} users."tenant_id" = $4 /* scoped */"#)), "{alone}");
