@@ -13,6 +13,7 @@ mod check;
 enum Statement {
     Query(Box<Query>),
     Insert(Box<Query>, bool, Option<Box<Expr>>),
+    Upsert { elements: Vec<Expr>, condition: Option<Expr>, update: bool, wher: Option<Expr> },
     Values(Vec<Expr>, Option<Box<Query>>),
     Update(Box<Expr>, Option<Source>, Option<Box<Expr>>),
     Delete(Option<Source>, Option<Box<Expr>>),
@@ -20,9 +21,21 @@ enum Statement {
 
 #[derive(Arbitrary, Debug)]
 enum Query {
-    Select { columns: Vec<Expr>, from: Source, wher: Option<Expr>, having: Option<Expr>, limit: bool, lock: bool },
+    Select {
+        columns: Vec<Expr>,
+        from: Source,
+        wher: Option<Expr>,
+        having: Option<Expr>,
+        limit: bool,
+        lock: bool,
+    },
     Union(Box<Query>, Box<Query>, bool),
-    With { recursive: bool, name: Name, inner: Box<Query>, outer: Box<Query> },
+    With {
+        recursive: bool,
+        name: Name,
+        inner: Box<Query>,
+        outer: Box<Query>,
+    },
 }
 
 #[derive(Arbitrary, Debug)]
@@ -66,6 +79,7 @@ enum Name {
 #[derive(Arbitrary, Debug)]
 enum Expr {
     Column(Name),
+    Bare,
     Tenant(Name),
     Number(u8),
     Text(String),
@@ -109,6 +123,14 @@ fn write_statement(statement: &Statement, sql: &mut String) {
                 write_optional(" WHERE ", wher.as_deref(), sql);
             }
         }
+        Statement::Upsert { elements, condition, update, wher } => {
+            sql.push_str("INSERT INTO tags (id, name) VALUES (1, 'x') ON CONFLICT (id, ");
+            write_list(elements, sql);
+            sql.push(')');
+            write_optional(" WHERE ", condition.as_ref(), sql);
+            sql.push_str(if *update { " DO UPDATE SET name = 'y'" } else { " DO NOTHING" });
+            write_optional(" WHERE ", wher.as_ref(), sql);
+        }
         Statement::Values(values, returning) => {
             sql.push_str("INSERT INTO tags (id, name) VALUES (");
             write_list(values, sql);
@@ -146,7 +168,11 @@ fn write_query(query: &Query, sql: &mut String, depth: usize) {
     match query {
         Query::Select { columns, from, wher, having, limit, lock } => {
             sql.push_str("SELECT ");
-            if columns.is_empty() { sql.push('*') } else { write_list(columns, sql) }
+            if columns.is_empty() {
+                sql.push('*')
+            } else {
+                write_list(columns, sql)
+            }
             sql.push_str(" FROM ");
             write_source(from, sql, depth + 1);
             write_optional(" WHERE ", wher.as_ref(), sql);
@@ -221,6 +247,7 @@ fn write_expr(expr: &Expr, sql: &mut String, depth: usize) {
     }
     let next = depth + 1;
     match expr {
+        Expr::Bare => sql.push_str("name"),
         Expr::Column(name) => *sql += &format!("{}.id", text(name)),
         Expr::Tenant(name) => *sql += &format!("{}.tenant_id", text(name)),
         Expr::Number(number) => *sql += &number.to_string(),

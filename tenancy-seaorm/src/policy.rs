@@ -94,6 +94,7 @@ pub struct Policy {
     pub(crate) tenant_leads_unique_keys: bool,
     pub(crate) tenant_column_is_binary: bool,
     pub(crate) documents_are_jsonb: bool,
+    pub(crate) tenant_column_is_text: bool,
     pub(crate) cache_bytes: usize,
     #[cfg(feature = "broken-on-purpose-for-tests-only")]
     pub(crate) mutant: Option<crate::Mutant>,
@@ -145,6 +146,7 @@ impl Policy {
                 tenant_leads_unique_keys: false,
                 tenant_column_is_binary: false,
                 documents_are_jsonb: false,
+                tenant_column_is_text: false,
                 cache_bytes: 4 << 20,
                 #[cfg(feature = "broken-on-purpose-for-tests-only")]
                 mutant: None,
@@ -251,6 +253,34 @@ impl PolicyBuilder {
     /// `json` with `\u0000` in it, anywhere, each of them does.
     pub fn documents_are_jsonb(mut self) -> Self {
         self.policy.documents_are_jsonb = true;
+        self
+    }
+
+    /// States that the tenant column of every owned table is a text, whatever kind the tenants' ids are.
+    ///
+    /// The tenant is then bound as its id's canonical text: `7`, or a UUID in its 36 small characters with hyphens. An
+    /// integer or UUID is bound as a value of its own type otherwise, which PostgreSQL does not compare with a text, and
+    /// SQLite finds unequal. Rows whose column spells an id in another way (`007`, a UUID in capitals) are nobody's.
+    ///
+    /// A statement that names the tenant column itself binds it as a text too: fields of entities are `String`s.
+    /// [`RowSecurity`](crate::rls::RowSecurity) of this policy compares texts as well.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tenancy_core::{Tenant, TenantContext, TenantId};
+    /// use tenancy_seaorm::{Dialect, Policy, Rewriter, TenantValue};
+    ///
+    /// let policy = Policy::builder().owned_table("orders").tenant_column_as_text().build()?;
+    /// let acme = Tenant::builder(TenantId::integer(7)?, "acme".parse()?).build()?;
+    /// let tenant = TenantValue::of(&TenantContext::assertion(acme, "an example")?);
+    /// let (mut sql, mut values) = ("SELECT id FROM orders".to_owned(), Vec::new());
+    /// Rewriter::new(&policy, Dialect::Postgres).rewrite_text(&mut sql, &mut values, &tenant)?;
+    /// assert_eq!(values, [sea_orm::Value::from("7")]);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn tenant_column_as_text(mut self) -> Self {
+        self.policy.tenant_column_is_text = true;
         self
     }
 

@@ -25,6 +25,17 @@ impl TenantValue {
         &self.0
     }
 
+    /// The same tenant where the tenant column holds the canonical text of every id.
+    ///
+    /// Ids of two kinds never have one text, so that no tenant becomes another.
+    pub(crate) fn as_text(&self) -> Self {
+        match &self.0 {
+            Value::BigInt(Some(id)) => Self(Value::String(Some(id.to_string()))),
+            Value::Uuid(Some(id)) => Self(Value::String(Some(id.to_string()))),
+            _ => self.clone(),
+        }
+    }
+
     pub(crate) fn is_null(&self, value: &Value) -> bool {
         *value == value.as_null()
     }
@@ -59,5 +70,28 @@ fn integer(value: &Value) -> Option<i128> {
         Value::Unsigned(v) => v.map(i128::from),
         Value::BigUnsigned(v) => v.map(i128::from),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tenancy_core::{Tenant, TenantId};
+
+    use super::*;
+
+    /// What row-level security is told is the text of the id: the two walls must mean the same rows.
+    #[test]
+    fn the_text_of_a_value_is_the_text_of_the_id() {
+        for id in ["7", "9223372036854775807", "67e55044-10b1-426f-9247-bb680e5fe0c8", "Acme.1"] {
+            let id: TenantId = id.parse().expect("an id");
+            let tenant =
+                Tenant::builder(id.clone(), "acme".parse().expect("a slug")).build().expect("a tenant");
+            let context = TenantContext::assertion(tenant, "a test").expect("it is active");
+            let text = TenantValue::of(&context).as_text();
+            assert_eq!(*text.value(), Value::String(Some(id.to_string())));
+            assert!(text.matches(&Value::String(Some(id.to_string()))));
+            assert!(!text.matches(&Value::String(Some(format!("{id} ")))));
+            assert!(!text.matches(&Value::BigInt(Some(7))));
+        }
     }
 }

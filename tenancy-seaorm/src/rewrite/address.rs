@@ -21,7 +21,7 @@ pub(crate) enum Addressing {
 const HOLE: char = '\0';
 
 impl Rules {
-    /// Writes a plan's text with `schema` in its holes.
+    /// Puts a plan's text, with `schema` in its holes, in the place of `out`'s.
     pub(super) fn address(
         &self,
         sql: &str,
@@ -29,9 +29,10 @@ impl Rules {
         out: &mut String,
     ) -> Result<(), Error> {
         if self.addressing != Addressing::Qualified {
-            out.push_str(sql);
+            put(sql, out);
             return Ok(());
         }
+        out.clear();
         for (i, part) in sql.split(HOLE).enumerate() {
             if i > 0 {
                 out.push_str(&schema.ok_or_else(schemaless)?.quoted());
@@ -55,6 +56,16 @@ impl Rules {
             (Found::Global { schema, .. }, [_]) => Ok(Some(Piece::text(format!("{schema}.")))),
             (Found::Global { .. }, _) => Ok(None),
         }
+    }
+}
+
+/// Where the text has no room, a new one of its exact size costs less than one that grows and is moved.
+fn put(sql: &str, out: &mut String) {
+    if out.capacity() < sql.len() {
+        *out = sql.to_owned();
+    } else {
+        out.clear();
+        out.push_str(sql);
     }
 }
 

@@ -1,7 +1,7 @@
 //! INSERT: every row is stamped with the tenant, and an upsert stays within it.
 
 use sqlparser::ast::{
-    Assignment, AssignmentTarget, ConflictTarget, DoUpdate, Expr, Insert, ObjectName, OnConflict,
+    Assignment, AssignmentTarget, ConflictTarget, DoUpdate, Expr, Ident, Insert, ObjectName, OnConflict,
     OnConflictAction, OnInsert, Query, SetExpr, TableObject, Value, Values,
 };
 use sqlparser::keywords::Keyword;
@@ -12,10 +12,21 @@ use super::edit::{Piece, param_number};
 use super::from::Guard;
 use super::plan::Check;
 use super::rules::{Found, Owned};
+use super::target::Target;
 use super::token::Kind;
 use super::walk::Walk;
 use crate::error::{Error, ErrorKind};
 use crate::policy::Dialect;
+
+/// Where an upsert stands, and what it writes to.
+struct Place<'a> {
+    /// The token ON of ON CONFLICT.
+    on: usize,
+    /// The target, if the parser did not see it.
+    target: Option<Target>,
+    owned: &'a Owned,
+    guard: &'a Guard,
+}
 
 impl Walk<'_> {
     pub(super) fn insert(&mut self, insert: &Insert) -> Result<(), Error> {
@@ -26,6 +37,7 @@ impl Walk<'_> {
         };
         let start = self.token(insert.insert_token.0.span)?;
         let on = self.on_insert(start, insert.on.is_some())?;
+        let target = self.claim(insert.on.as_ref(), on)?;
         let owned = match self.find_target(name)? {
             Found::Owned(owned) => owned,
             Found::Global { writable: true, .. } => return Ok(()),
@@ -42,7 +54,7 @@ impl Walk<'_> {
         self.stamp(insert, owned, alias.unwrap_or(last) + 1)?;
         self.note(&guard.table, "insert");
         match (&insert.on, on) {
-            (Some(action), Some(on)) => self.upsert(action, on, owned, &guard),
+            (Some(action), Some(on)) => self.upsert(action, Place { on, target, owned, guard: &guard }),
             _ => Ok(()),
         }
     }
@@ -53,10 +65,12 @@ impl Walk<'_> {
         while i < self.toks.len() && !self.toks.is(i, Kind::Close) {
             match self.toks.keyword(i) {
                 Some(Keyword::ON)
-                    if matches!(self.toks.keyword(i + 1), Some(Keyword::CONFLICT | Keyword::DUPLICATE))
-                        && on.is_none() =>
+                    if matches!(self.toks.keyword(i + 1), Some(Keyword::CONFLICT | Keyword::DUPLICATE)) =>
                 {
-                    on = Some(i);
+                    // A function of that name in a join's condition would be the first of them.
+                    if on.replace(i).is_some() {
+                        return Err(unclear("ON CONFLICT used twice, or as a name"));
+                    }
                 }
                 Some(Keyword::RETURNING) if returning.is_none() => returning = Some(i),
                 _ => {}
@@ -66,6 +80,16 @@ impl Walk<'_> {
         self.set_returning(returning);
         Clauses::agree("ON CONFLICT", wanted, on.is_some())?;
         Ok(on)
+    }
+
+    /// The target that the parser did not see, if there was one.
+    fn claim(&mut self, action: Option<&OnInsert>, on: Option<usize>) -> Result<Option<Target>, Error> {
+        let (Some(OnInsert::OnConflict(conflict)), Some(on)) = (action, on) else { return Ok(None) };
+        let target = Target::claim(&mut self.targets, on, self.rules)?;
+        match (&conflict.conflict_target, &target) {
+            (Some(_), Some(_)) => Err(unclear("two conflict targets")),
+            _ => Ok(target),
+        }
     }
 
     fn stamp(&mut self, insert: &Insert, owned: &Owned, after_name: usize) -> Result<(), Error> {
@@ -218,64 +242,71 @@ impl Walk<'_> {
         })
     }
 
-    fn upsert(&mut self, action: &OnInsert, on: usize, owned: &Owned, guard: &Guard) -> Result<(), Error> {
+    fn upsert(&mut self, action: &OnInsert, place: Place<'_>) -> Result<(), Error> {
         if self.rules.broken(Broken::UpsertTarget) || self.rules.broken(Broken::NoFilter) {
             return Ok(());
         }
         match action {
             OnInsert::DuplicateKeyUpdate(assignments) if self.rules.tenant_leads_unique_keys => {
-                assignments.iter().try_for_each(|assignment| self.assignment(assignment, owned))
+                assignments.iter().try_for_each(|assignment| self.assignment(assignment, place.owned))
             }
-            OnInsert::OnConflict(conflict) => self.conflict(conflict, on, owned, guard),
+            OnInsert::OnConflict(conflict) => self.conflict(conflict, &place),
             _ => Err(shared_key()),
         }
     }
 
-    fn conflict(
-        &mut self,
-        conflict: &OnConflict,
-        on: usize,
-        owned: &Owned,
-        guard: &Guard,
-    ) -> Result<(), Error> {
-        match &conflict.conflict_target {
-            Some(ConflictTarget::Columns(columns)) if self.toks.is(on + 2, Kind::Open) => {
-                let mut named = false;
-                for column in columns {
-                    named |= self.same_column(&self.rules.fold(column)?, owned);
-                }
-                // The database itself then refuses a target whose unique key lacks the tenant.
-                if !named {
-                    self.edits.after(on + 2, Piece::text(format!("{}, ", owned.quoted)));
-                }
+    fn conflict(&mut self, conflict: &OnConflict, place: &Place<'_>) -> Result<(), Error> {
+        match (&conflict.conflict_target, &place.target) {
+            (None, Some(target)) => self.complete(target.columns(), place)?,
+            (Some(ConflictTarget::Columns(columns)), None) if self.toks.is(place.on + 2, Kind::Open) => {
+                self.complete(columns.iter(), place)?;
             }
             _ if self.rules.tenant_leads_unique_keys => {}
             _ => return Err(shared_key()),
         }
-        self.note(&guard.table, "on conflict");
+        self.note(&place.guard.table, "on conflict");
         match &conflict.action {
             OnConflictAction::DoNothing => Ok(()),
-            OnConflictAction::DoUpdate(update) => self.do_update(update, on, owned, guard),
+            OnConflictAction::DoUpdate(update) => self.do_update(update, place),
         }
     }
 
-    fn do_update(&mut self, update: &DoUpdate, on: usize, owned: &Owned, guard: &Guard) -> Result<(), Error> {
-        for assignment in &update.assignments {
-            self.assignment(assignment, owned)?;
+    /// Puts the tenant into a target whose plain columns are `columns`, unless it is one of them.
+    ///
+    /// The database itself then refuses a target whose unique key lacks the tenant.
+    fn complete<'c>(
+        &mut self,
+        columns: impl Iterator<Item = &'c Ident>,
+        place: &Place<'_>,
+    ) -> Result<(), Error> {
+        let mut named = false;
+        for column in columns {
+            named |= self.same_column(&self.rules.fold(column)?, place.owned);
         }
-        let (mut wher, mut action, mut i) = (None, None, on + 1);
+        if !named {
+            self.edits.after(place.on + 2, Piece::text(format!("{}, ", place.owned.quoted)));
+        }
+        Ok(())
+    }
+
+    fn do_update(&mut self, update: &DoUpdate, place: &Place<'_>) -> Result<(), Error> {
+        for assignment in &update.assignments {
+            self.assignment(assignment, place.owned)?;
+        }
+        let start = place.target.as_ref().map_or(place.on + 1, |target| target.action);
+        let (mut wher, mut action, mut i) = (None, None, start);
         while i < self.toks.len() && !self.toks.is(i, Kind::Close) && !self.toks.is(i, Kind::Semicolon) {
             match self.toks.keyword(i) {
                 Some(Keyword::DO) if action.is_none() => action = Some(i),
                 Some(Keyword::WHERE) if action.is_some() && wher.is_none() => wher = Some(i),
                 Some(Keyword::RETURNING) => break,
-                Some(Keyword::WHERE) => return Err(unclear("a conflict target with a condition")),
+                Some(Keyword::WHERE) => return Err(unclear("an upsert with two conditions")),
                 _ => {}
             }
             i = self.toks.next(i);
         }
         Clauses::agree("WHERE of an upsert", update.selection.is_some(), wher.is_some())?;
-        self.guard_where(wher, i, std::slice::from_ref(guard))
+        self.guard_where(wher, i, std::slice::from_ref(place.guard))
     }
 
     /// An assignment must not change the tenant column; setting the tenant that is there already is no change.

@@ -19,6 +19,7 @@ mod literal;
 mod plan;
 mod refuse;
 mod rules;
+mod target;
 mod template;
 mod token;
 mod walk;
@@ -181,13 +182,14 @@ impl Engine {
         tenant: &TenantValue,
         schema: Option<&SchemaName>,
     ) -> Result<(), Error> {
+        let text = self.rules.ids_are_texts.then(|| tenant.as_text());
+        let tenant = text.as_ref().unwrap_or(tenant);
         if self.rules.folds_ids && tenant.has_capitals() {
             return Err(refuse::capitals());
         }
         let run = |plan: &Result<Plan, Error>, sql: &mut String| {
             let plan = plan.as_ref().map_err(Error::clone)?;
             plan.bind(values, tenant)?;
-            sql.clear();
             self.rules.address(&plan.sql, schema, sql)
         };
         if let Some(known) = self.plans.get_for(sql, run) {
@@ -227,9 +229,10 @@ impl Engine {
 
     /// Reads a text from scratch.
     fn reading(&self, sql: &str, explain: bool, folded: Option<&Folded<'_>>) -> Result<Reading, Error> {
-        let (toks, parsed) = Tokens::read(sql, self.rules.dialect)?;
+        let (toks, mut parsed) = Tokens::read(sql, self.rules.dialect)?;
+        let targets = target::cut(&toks, &mut parsed, self.rules.dialect)?;
         let statement = self.parse(parsed)?;
-        let mut walk = Walk::new(&self.rules, &toks, explain);
+        let mut walk = Walk::new(&self.rules, &toks, targets, explain);
         walk.statement(&statement)?;
         let Walk { mut edits, checks, notes, .. } = walk;
         edits.mark(&toks);

@@ -21,6 +21,8 @@ pub(super) struct Rules {
     pub(super) folds_ids: bool,
     /// What takes a document apart cannot fail.
     pub(super) documents_are_jsonb: bool,
+    /// The tenant column holds every id as its canonical text.
+    pub(super) ids_are_texts: bool,
     pub(super) functions: HashSet<String>,
     tables: HashMap<(Option<String>, String), Entry>,
     #[cfg(feature = "broken-on-purpose-for-tests-only")]
@@ -77,6 +79,7 @@ impl Rules {
             tenant_leads_unique_keys: policy.tenant_leads_unique_keys,
             folds_ids: dialect == Dialect::MySql && !policy.tenant_column_is_binary,
             documents_are_jsonb: dialect == Dialect::Postgres && policy.documents_are_jsonb,
+            ids_are_texts: policy.tenant_column_is_text,
             functions: policy.functions.clone(),
             tables,
             #[cfg(feature = "broken-on-purpose-for-tests-only")]

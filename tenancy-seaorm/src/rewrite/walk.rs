@@ -18,6 +18,7 @@ use super::from::{Guard, conjunction};
 use super::leak::{Barrier, Sources};
 use super::plan::Check;
 use super::rules::{Found, Rules};
+use super::target::Target;
 use super::token::{Kind, Tokens};
 use crate::error::{Error, shown};
 use crate::policy::Dialect;
@@ -46,6 +47,8 @@ pub(super) struct Walk<'a> {
     pub(super) inserted: Option<usize>,
     /// The RETURNING keyword of the write at hand.
     returning: Option<usize>,
+    /// The conflict targets that the parser did not see, and no INSERT has claimed yet.
+    pub(super) targets: Vec<Target>,
 }
 
 /// Where one condition went, for people to read.
@@ -81,7 +84,7 @@ struct Frame {
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(rules: &'a Rules, toks: &'a Tokens<'a>, explain: bool) -> Self {
+    pub(super) fn new(rules: &'a Rules, toks: &'a Tokens<'a>, targets: Vec<Target>, explain: bool) -> Self {
         Self {
             rules,
             toks,
@@ -97,12 +100,14 @@ impl<'a> Walk<'a> {
             in_insert: false,
             inserted: None,
             returning: None,
+            targets,
         }
     }
 
     pub(super) fn statement(&mut self, statement: &Statement) -> Result<(), Error> {
         match statement.visit(self) {
-            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Continue(()) if self.targets.is_empty() => Ok(()),
+            ControlFlow::Continue(()) => Err(unclear("ON CONFLICT in an unexpected place")),
             ControlFlow::Break(error) => Err(error),
         }
     }

@@ -76,7 +76,8 @@ enum Access {
 }
 
 impl RowSecurity {
-    /// Makes the security of `policy`'s tables, whose tenant columns are of type `id`.
+    /// Makes the security of `policy`'s tables, whose tenant columns are of type `id`; of type `text` in any case if the
+    /// policy says [`tenant_column_as_text`](crate::PolicyBuilder::tenant_column_as_text).
     pub fn new(policy: &Policy, id: IdType) -> Self {
         let guarded = |table: &crate::policy::Table| Guarded {
             schema: table.schema.clone(),
@@ -87,6 +88,7 @@ impl RowSecurity {
                 Rule::Global { writable: true } => Access::ReadWrite,
             },
         };
+        let id = if policy.tenant_column_is_text { IdType::Text } else { id };
         Self { tables: policy.tables.iter().map(guarded).collect(), id, role: None }
     }
 

@@ -165,6 +165,12 @@ const SCHEMA: &[&str] = &[
     "CREATE TABLE countries (code VARCHAR(2) NOT NULL PRIMARY KEY, name TEXT NOT NULL)",
 ];
 
+/// Keys on an expression and under a condition, which forbid nothing that the primary key allows.
+const KEYS: &[&str] = &[
+    "CREATE UNIQUE INDEX tags_by_expression ON tags (tenant_id, (id + 0))",
+    "CREATE UNIQUE INDEX tags_with_name ON tags (tenant_id, id) WHERE name <> ''",
+];
+
 /// The tables with tenants' rows, in an order in which they can be filled.
 pub const OWNED: [&str; 4] = ["customers", "orders", "tags", "order_tags"];
 
@@ -342,7 +348,13 @@ impl Shop {
     pub async fn alone_on(raw: DatabaseConnection, database: Option<TestDatabase>, id: i64) -> Self {
         create(&raw, &format!(" DEFAULT {id}")).await.expect("the shop's tables");
         // Alone, a tag's id is unique by itself.
-        raw.execute_unprepared("CREATE UNIQUE INDEX tags_by_id ON tags (id)").await.expect("an index");
+        for key in [
+            "CREATE UNIQUE INDEX tags_by_id ON tags (id)",
+            "CREATE UNIQUE INDEX tags_by_expression_alone ON tags ((id + 0))",
+            "CREATE UNIQUE INDEX tags_with_name_alone ON tags (id) WHERE name <> ''",
+        ] {
+            raw.execute_unprepared(key).await.expect("an index");
+        }
         let tenancy = Tenancy::new(raw.clone(), policy().build().expect("a policy")).expect("a tenancy");
         Self { model: Model::Row, tenancy, raw, database, _pooler: None }
     }
@@ -458,7 +470,17 @@ async fn create(db: &DatabaseConnection, default: &str) -> Result<(), DbErr> {
             statement.replace("tenant_id BIGINT NOT NULL", &format!("tenant_id BIGINT NOT NULL{default}"));
         db.execute_unprepared(&statement).await?;
     }
+    if db.get_database_backend() != DbBackend::MySql {
+        create_keys(db).await?;
+    }
     db.execute_unprepared("INSERT INTO countries VALUES ('at', 'Austria'), ('de', 'Germany')").await?;
+    Ok(())
+}
+
+async fn create_keys(db: &DatabaseConnection) -> Result<(), DbErr> {
+    for key in KEYS {
+        db.execute_unprepared(key).await?;
+    }
     Ok(())
 }
 
@@ -479,7 +501,7 @@ async fn create_in_schemas(db: &DatabaseConnection) -> Result<(), DbErr> {
             db.execute_unprepared(&part).await?;
         }
     }
-    Ok(())
+    create_keys(db).await
 }
 
 /// Puts the shop's rows back as they were.

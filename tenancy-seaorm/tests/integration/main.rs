@@ -18,4 +18,6 @@ mod qualified;
 mod rls;
 mod schema;
 mod session;
+mod text_ids;
 mod told;
+mod upserts;
