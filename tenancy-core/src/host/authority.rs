@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 
 use super::Domain;
-use crate::octets::{others, seek};
+use crate::octets::{are_plain_labels, others, seek};
 
 /// Where a request is addressed to: a name in canonical form, or an IP address, which never names a tenant.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -54,6 +54,14 @@ impl<'r> Host<'r> {
     /// are malformed: what a lenient parser drops, an attacker can use to make two parsers disagree.
     #[inline(always)]
     pub(crate) fn parse(bytes: &'r [u8]) -> Result<Self, Malformed> {
+        // Names that are canonical at a glance, as most are: no label is longer than the whole, and none ends in a number.
+        if bytes.len() <= MAX_LABEL && are_plain_labels(bytes) {
+            return Ok(Self::Name(HostName(Cow::Borrowed(bytes))));
+        }
+        Self::parse_looked_at(bytes)
+    }
+
+    fn parse_looked_at(bytes: &'r [u8]) -> Result<Self, Malformed> {
         if bytes.first() == Some(&b'[') {
             return Self::parse_ipv6(bytes);
         }
@@ -77,6 +85,9 @@ impl<'r> Host<'r> {
         Ok(Self::Address(Box::new(address.into())))
     }
 }
+
+/// The longest label (RFC 1035, section 2.3.4).
+const MAX_LABEL: usize = 63;
 
 fn parse_port(digits: &[u8]) -> Result<u16, Malformed> {
     if digits.is_empty() || digits.len() > 5 || !digits.iter().all(u8::is_ascii_digit) {
@@ -170,7 +181,7 @@ fn scan(bytes: &[u8]) -> Result<(Shape, usize), Malformed> {
 /// Whether what the bytes of a label do not say by themselves is right: 1 to 63 of them, and no hyphen at the end.
 #[inline]
 fn is_whole_label(bytes: &[u8], from: usize, to: usize) -> bool {
-    (1..=63).contains(&(to - from)) && bytes[to - 1] != b'-'
+    (1..=MAX_LABEL).contains(&(to - from)) && bytes[to - 1] != b'-'
 }
 
 #[inline]
@@ -248,6 +259,11 @@ mod tests {
         #[test]
         fn one_pass_reads_what_the_book_says(text in "[a-cA-C0-2xX.:_ -]{0,14}") {
             prop_assert_eq!(in_one_pass(&text), by_the_book(&text));
+        }
+
+        #[test]
+        fn at_a_glance_a_host_is_what_a_close_look_finds(text in "[a-c0-2xX.:-]{0,20}|[a-f][a-f0-9]{0,30}([.][a-fx][a-f0-9]{0,30}){0,3}") {
+            prop_assert_eq!(Host::parse(text.as_bytes()), Host::parse_looked_at(text.as_bytes()));
         }
 
         #[test]
