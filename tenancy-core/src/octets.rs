@@ -45,21 +45,30 @@ fn last_word(bytes: &[u8], left: usize) -> u64 {
 /// between two of them.
 #[inline(always)]
 pub(crate) fn are_plain_labels(bytes: &[u8]) -> bool {
-    let mut behind_dot = 0x80;
-    let mut odd = |word: u64| {
-        let low = word & !HIGHEST;
-        let letters = between(low, b'a', b'z');
-        let dots = between(low, b'.', b'.') & HIGHEST;
-        let begins = dots << 8 | behind_dot;
-        behind_dot = dots >> 56;
-        (!(letters | between(low, b'0', b'9') | dots) | word | (begins & !letters)) & HIGHEST
-    };
     let (words, rest) = bytes.as_chunks::<8>();
-    let whole = words.iter().all(|word| odd(u64::from_le_bytes(*word)) == 0);
-    // Letters stand where the last word has no bytes.
-    let left = rest.len();
-    let is_plain = whole && (left == 0 || odd(last_word(bytes, left) | (LETTERS << (8 * left))) == 0);
-    is_plain && bytes.last().is_some_and(|byte| *byte != b'.')
+    // What is odd is gathered rather than asked after each word: nearly all that come here are plain.
+    let (mut odd, mut behind_dot) = (0, 0x80);
+    for word in words {
+        odd |= odd_in_labels(u64::from_le_bytes(*word), &mut behind_dot);
+    }
+    if !rest.is_empty() {
+        // Letters stand where the last word has no bytes.
+        let word = last_word(bytes, rest.len()) | (LETTERS << (8 * rest.len()));
+        odd |= odd_in_labels(word, &mut behind_dot);
+    }
+    odd == 0 && bytes.last().is_some_and(|byte| *byte != b'.')
+}
+
+/// Marks each byte that is none of a label nor a dot, and each but a letter that stands behind a dot. `behind_dot` marks
+/// the first byte of the word if the one before is a dot, and then that of the next word.
+#[inline(always)]
+fn odd_in_labels(word: u64, behind_dot: &mut u64) -> u64 {
+    let low = word & !HIGHEST;
+    let letters = between(low, b'a', b'z');
+    let dots = between(low, b'.', b'.') & HIGHEST;
+    let begins = dots << 8 | *behind_dot;
+    *behind_dot = dots >> 56;
+    (!(letters | between(low, b'0', b'9') | dots) | word | (begins & !letters)) & HIGHEST
 }
 
 /// Marks the bytes of `low` from `first` to `last`. All are below 0x80; below each mark there is rubbish.
