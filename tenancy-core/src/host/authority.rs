@@ -54,8 +54,7 @@ impl<'r> Host<'r> {
     /// are malformed: what a lenient parser drops, an attacker can use to make two parsers disagree.
     #[inline(always)]
     pub(crate) fn parse(bytes: &'r [u8]) -> Result<Self, Malformed> {
-        // Names that are canonical at a glance, as most are: no label is longer than the whole, and none ends in a number.
-        if bytes.len() <= MAX_LABEL && are_plain_labels(bytes) {
+        if is_plain_name(bytes) {
             return Ok(Self::Name(HostName(Cow::Borrowed(bytes))));
         }
         Self::parse_looked_at(bytes)
@@ -84,6 +83,13 @@ impl<'r> Host<'r> {
         }
         Ok(Self::Address(Box::new(address.into())))
     }
+}
+
+/// Whether `bytes` are a host name in canonical form at a glance, as most are: where it says no, it may be wrong. No label
+/// is longer than the whole, and the last is no number.
+#[inline(always)]
+pub(crate) fn is_plain_name(bytes: &[u8]) -> bool {
+    bytes.len() <= MAX_LABEL && are_plain_labels(bytes)
 }
 
 /// The longest label (RFC 1035, section 2.3.4).

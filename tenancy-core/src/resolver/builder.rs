@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
-use super::glance::ByHost;
+use super::glance::Glance;
 use super::policy::Policy;
 use super::{Agreement, Inner, Membership, Resolver, UnknownHost, agreement};
 use crate::{Error, ErrorKind, ForwardedHost, HeaderStrategy, Strategy, SubdomainStrategy, TenantCatalog};
@@ -15,8 +15,8 @@ use crate::{Error, ErrorKind, ForwardedHost, HeaderStrategy, Strategy, Subdomain
 pub struct ResolverBuilder {
     catalog: Arc<dyn TenantCatalog>,
     strategies: Vec<Box<dyn Strategy>>,
-    /// How the last strategy reads hosts, if it is one of those that can be asked at a glance.
-    by_host: Option<ByHost>,
+    /// The last strategy, if its names can be looked up as they stand in a request.
+    glance: Option<Glance>,
     forwarded: Option<ForwardedHost>,
     agreement: Agreement,
     unknown_host: UnknownHost,
@@ -26,7 +26,7 @@ pub struct ResolverBuilder {
 impl ResolverBuilder {
     /// Adds a strategy. Order matters to [`Agreement::FirstMatch`] alone.
     pub fn with_strategy(mut self, strategy: impl Strategy) -> Self {
-        self.by_host = ByHost::of(&strategy);
+        self.glance = Glance::of(&strategy);
         self.strategies.push(Box::new(strategy));
         self
     }
@@ -99,7 +99,7 @@ impl ResolverBuilder {
         vary.dedup();
         Ok(Resolver(Arc::new(Inner {
             catalog: self.catalog,
-            by_host: self.by_host.filter(|_| self.strategies.len() == 1 && self.forwarded.is_none()),
+            glance: self.glance.filter(|_| self.strategies.len() == 1 && self.forwarded.is_none()),
             reads_host: self.strategies.iter().any(|strategy| strategy.reads_host()),
             strategies: self.strategies.into(),
             forwarded: self.forwarded,
@@ -116,7 +116,7 @@ impl ResolverBuilder {
         Self {
             catalog,
             strategies: Vec::new(),
-            by_host: None,
+            glance: None,
             forwarded: None,
             agreement: Agreement::All,
             unknown_host: UnknownHost::Refuse,

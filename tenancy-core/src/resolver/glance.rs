@@ -1,70 +1,90 @@
-//! Most requests in few steps: the host is, byte for byte, what the catalog knows a tenant by.
+//! Most requests in few steps: what names the tenant is, byte for byte, a name that the catalog knows.
 //!
-//! What equals a canonical name is canonical, so that such a host need not be read. Only a yes comes from here: whatever
-//! is not found, be it unknown, malformed, in capital letters or with a port, is read strictly from the beginning.
+//! What equals a canonical name is canonical, and need not be read to be known as one. Only a yes comes from here:
+//! whatever is not found, be it unknown, malformed, in capital letters or with a port, is read strictly from the beginning.
 
 use std::any::Any;
-use std::sync::Arc;
 
 use super::{Inner, ResolveInput};
+use crate::Strategy as _;
 use crate::catalog::ExactName;
-use crate::host::said_once;
+use crate::host::{is_plain_name, said_once};
 use crate::{
-    DomainState, DomainStrategy, Provenance, SignalKind, Strategy, SubdomainStrategy, Tenant, TenantContext,
+    Domain, DomainState, DomainStrategy, PathStrategy, Provenance, SignalKind, SubdomainStrategy, Tenant,
+    TenantContext, TenantDomain,
 };
 
-/// How the only strategy of a resolver reads hosts.
+/// The only strategy of a resolver, where it is one whose names can be looked up as they stand in a request.
 #[derive(Debug)]
-pub(super) enum ByHost {
+pub(super) enum Glance {
     /// Every host is a tenant's domain, or nobody's.
     Domain,
     Subdomain(SubdomainStrategy),
+    Path(PathStrategy),
 }
 
-impl ByHost {
+impl Glance {
     pub(super) fn of(strategy: &dyn Any) -> Option<Self> {
         if let Some(strategy) = strategy.downcast_ref::<DomainStrategy>() {
             return strategy.base_domains().is_empty().then_some(Self::Domain);
         }
+        if let Some(strategy) = strategy.downcast_ref::<PathStrategy>() {
+            return strategy.names_slugs().then(|| Self::Path(strategy.clone()));
+        }
         let strategy = strategy.downcast_ref::<SubdomainStrategy>()?;
         // Whether punycode is sound depends on the whole name (RFC 5893, section 2), and so has to be looked at.
-        let is_plain = |base: &crate::Domain| !base.as_str().contains("xn--");
+        let is_plain = |base: &Domain| !base.as_str().contains("xn--");
         strategy.base_domains().iter().all(is_plain).then(|| Self::Subdomain(strategy.clone()))
     }
 
+    /// Returns what names the tenant, if nothing but that is left to be read of the request.
     #[inline]
-    fn name<'r>(&self, host: &'r [u8]) -> Option<ExactName<'r>> {
+    fn name<'r>(&self, input: &ResolveInput<'r>) -> Option<ExactName<'r>> {
+        let host = said_once(input.version, input.uri, input.headers)?;
         match self {
             Self::Domain => Some(ExactName::Domain(host)),
             Self::Subdomain(strategy) => strategy.label_of(host).map(ExactName::Slug),
+            // The host names nobody, and is to be a host all the same.
+            Self::Path(_) if !is_plain_name(host) => None,
+            Self::Path(strategy) => {
+                let found = strategy.locate(input.uri.path()).ok()??;
+                Some(ExactName::Slug(found.segment.as_bytes()))
+            }
+        }
+    }
+
+    fn kind(&self) -> SignalKind {
+        match self {
+            Self::Domain => SignalKind::Domain,
+            Self::Subdomain(_) => SignalKind::Subdomain,
+            Self::Path(_) => SignalKind::Path,
         }
     }
 }
 
 impl Inner {
-    /// Returns the tenant of a request whose host names an active one exactly, where no more is to be asked.
+    /// Returns the tenant of a request that names an active one exactly, where no more is to be asked.
     #[inline]
     pub(super) fn resolve_at_a_glance(&self, input: &ResolveInput<'_>) -> Option<TenantContext> {
-        let by_host = self.by_host.as_ref()?;
-        let name = by_host.name(said_once(input.version, input.uri, input.headers)?)?;
-        let tenant: Arc<Tenant> = self.catalog.find_exact(name)?;
-        // Not left to the catalog: that the names are equal is what makes the host a canonical one.
-        let by = signal_naming(&tenant, name)?;
-        self.policy
-            .asks_nothing_of(&tenant)
-            .then(|| TenantContext::resolved(tenant, Provenance::ASSERTED.with(by)))
+        let glance = self.glance.as_ref()?;
+        let name = glance.name(input)?;
+        let tenant = self.catalog.find_exact(name)?;
+        // Not left to the catalog: that the names are equal is what makes the request's a canonical one.
+        if !is_name_of(&tenant, name) || !self.policy.asks_nothing_of(&tenant) {
+            return None;
+        }
+        Some(TenantContext::resolved(tenant, Provenance::ASSERTED.with(glance.kind())))
     }
 }
 
-/// Returns by what `name` names `tenant`, if it does.
 #[inline]
-fn signal_naming(tenant: &Tenant, name: ExactName<'_>) -> Option<SignalKind> {
+fn is_name_of(tenant: &Tenant, name: ExactName<'_>) -> bool {
     match name {
         ExactName::Domain(name) => {
-            let is = |known: &&crate::TenantDomain| known.domain.as_str().as_bytes() == name;
-            let found = tenant.domains().iter().find(is)?;
-            matches!(found.state, DomainState::Verified).then_some(SignalKind::Domain)
+            let is = |known: &&TenantDomain| known.domain.as_str().as_bytes() == name;
+            let known = tenant.domains().iter().find(is);
+            known.is_some_and(|known| matches!(known.state, DomainState::Verified))
         }
-        ExactName::Slug(name) => (tenant.slug().as_str().as_bytes() == name).then_some(SignalKind::Subdomain),
+        ExactName::Slug(name) => tenant.slug().as_str().as_bytes() == name,
     }
 }

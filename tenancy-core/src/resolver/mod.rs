@@ -19,7 +19,7 @@ pub use rejection::{Rejection, RejectionReason};
 pub use resolution::{Resolution, ResolveInput, TenantResolver};
 
 use crate::{ForwardedHost, Strategy, TenantCatalog};
-use glance::ByHost;
+use glance::Glance;
 use policy::Policy;
 
 /// The resolver of this library: strategies, agreement, catalog, policy, in this order.
@@ -51,7 +51,7 @@ pub struct Resolver(Arc<Inner>);
 struct Inner {
     catalog: Arc<dyn TenantCatalog>,
     strategies: Box<[Box<dyn Strategy>]>,
-    by_host: Option<ByHost>,
+    glance: Option<Glance>,
     reads_host: bool,
     forwarded: Option<ForwardedHost>,
     agreement: Agreement,
