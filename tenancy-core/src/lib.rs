@@ -58,8 +58,8 @@ mod strategy;
 mod tenant;
 
 pub use catalog::{
-    BoxFuture, CacheStats, CachedCatalog, CachedCatalogBuilder, Clock, Lookup, ManualClock, MemoryCatalog,
-    MemoryCatalogBuilder, MonotonicClock, TenantCatalog,
+    BoxFuture, CacheStats, CachedCatalog, CachedCatalogBuilder, Clock, ExactName, Lookup, ManualClock,
+    MemoryCatalog, MemoryCatalogBuilder, MonotonicClock, TenantCatalog,
 };
 pub use context::{Provenance, TenantContext};
 pub use error::{Error, ErrorKind};

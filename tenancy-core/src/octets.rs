@@ -2,6 +2,7 @@
 
 const EACH: u64 = u64::MAX / 0xFF;
 const HIGHEST: u64 = 0x80 * EACH;
+const LETTERS: u64 = b'a' as u64 * EACH;
 
 /// Returns where the first byte stands, from `at` on, that `marks` marks: the length of `bytes` if there is none.
 ///
@@ -40,15 +41,49 @@ fn last_word(bytes: &[u8], left: usize) -> u64 {
     }
 }
 
+/// Returns whether `bytes` are labels of lower-case letters and digits, each of which begins with a letter, with one dot
+/// between two of them.
+#[inline(always)]
+pub(crate) fn are_plain_labels(bytes: &[u8]) -> bool {
+    let (words, rest) = bytes.as_chunks::<8>();
+    // What is odd is gathered rather than asked after each word: nearly all that come here are plain.
+    let (mut odd, mut behind_dot) = (0, 0x80);
+    for word in words {
+        odd |= odd_in_labels(u64::from_le_bytes(*word), &mut behind_dot);
+    }
+    if !rest.is_empty() {
+        // Letters stand where the last word has no bytes.
+        let word = last_word(bytes, rest.len()) | (LETTERS << (8 * rest.len()));
+        odd |= odd_in_labels(word, &mut behind_dot);
+    }
+    odd == 0 && bytes.last().is_some_and(|byte| *byte != b'.')
+}
+
+/// Marks each byte that is none of a label nor a dot, and each but a letter that stands behind a dot. `behind_dot` marks
+/// the first byte of the word if the one before is a dot, and then that of the next word.
+#[inline(always)]
+fn odd_in_labels(word: u64, behind_dot: &mut u64) -> u64 {
+    let low = word & !HIGHEST;
+    let letters = between(low, b'a', b'z');
+    let dots = between(low, b'.', b'.') & HIGHEST;
+    let begins = dots << 8 | *behind_dot;
+    *behind_dot = dots >> 56;
+    (!(letters | between(low, b'0', b'9') | dots) | word | (begins & !letters)) & HIGHEST
+}
+
+/// Marks the bytes of `low` from `first` to `last`. All are below 0x80; below each mark there is rubbish.
+#[inline(always)]
+fn between(low: u64, first: u8, last: u8) -> u64 {
+    // Sums of seven bits carry into the highest bit of their own byte, and no further.
+    let at_least = |byte: u8| low + u64::from(0x80 - byte) * EACH;
+    at_least(first) & !at_least(last + 1)
+}
+
 /// Marks each byte that is neither a lower-case letter nor a digit.
 #[inline(always)]
 pub(crate) fn others(word: u64) -> u64 {
-    // Sums of seven bits carry into the highest bit of their own byte, and no further.
     let low = word & !HIGHEST;
-    let at_least = |byte: u8| low + u64::from(0x80 - byte) * EACH;
-    let letters = at_least(b'a') & !at_least(b'z' + 1);
-    let digits = at_least(b'0') & !at_least(b'9' + 1);
-    (!(letters | digits) | word) & HIGHEST
+    (!(between(low, b'a', b'z') | between(low, b'0', b'9')) | word) & HIGHEST
 }
 
 /// Marks each byte that is one of `sought`; above the first of them perhaps others.
@@ -84,6 +119,37 @@ mod tests {
             prop_assert_eq!(seek(&bytes, at, others), first(&other));
             let one_of = |byte: &u8| sought.contains(byte);
             prop_assert_eq!(seek(&bytes, at, |word| any_of(word, sought)), first(&one_of));
+        }
+    }
+
+    fn are_plain_one_by_one(bytes: &[u8]) -> bool {
+        bytes.split(|byte| *byte == b'.').all(|label| {
+            label.first().is_some_and(u8::is_ascii_lowercase)
+                && label.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(8_192))]
+
+        #[test]
+        fn plain_labels_are_told_as_one_by_one(text in "[a-c0-2.]{0,26}", at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+            let mut bytes = text.into_bytes();
+            prop_assert_eq!(are_plain_labels(&bytes), are_plain_one_by_one(&bytes), "{:?}", bytes.escape_ascii());
+            if !bytes.is_empty() {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            prop_assert_eq!(are_plain_labels(&bytes), are_plain_one_by_one(&bytes), "{:?}", bytes.escape_ascii());
+        }
+
+        #[test]
+        fn plain_labels_pass(text in "[a-z][a-z0-9]{0,9}([.][a-z][a-z0-9]{0,9}){0,3}", at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+            let mut bytes = text.into_bytes();
+            prop_assert!(are_plain_labels(&bytes));
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            prop_assert_eq!(are_plain_labels(&bytes), are_plain_one_by_one(&bytes), "{:?}", bytes.escape_ascii());
         }
     }
 

@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::future::Future;
+use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -13,7 +14,9 @@ use pin_project_lite::pin_project;
 use crate::{Error, ErrorKind, TenantContext};
 
 thread_local! {
-    static CURRENT: Cell<Option<TenantContext>> = const { Cell::new(None) };
+    /// Nothing is left to be dropped when the thread ends, since a scope ends before the code that it is around: so the
+    /// thread need not be asked at each entry whether it still has this.
+    static CURRENT: Cell<ManuallyDrop<Option<TenantContext>>> = const { Cell::new(ManuallyDrop::new(None)) };
 }
 
 impl TenantContext {
@@ -32,16 +35,11 @@ impl TenantContext {
     /// assert_eq!(TenantContext::current().unwrap_err().kind(), ErrorKind::NoTenantInScope);
     /// ```
     pub fn current() -> Result<Self, Error> {
-        let peek = |current: &Cell<Option<Self>>| {
-            let context = current.take();
-            current.set(context.clone());
-            context
-        };
-        CURRENT
-            .try_with(peek)
-            .ok()
-            .flatten()
-            .ok_or_else(|| Error::new(ErrorKind::NoTenantInScope, "no tenant is in scope"))
+        let mut context = None;
+        swap(&mut context);
+        let copy = context.clone();
+        swap(&mut context);
+        copy.ok_or_else(|| Error::new(ErrorKind::NoTenantInScope, "no tenant is in scope"))
     }
 
     /// Runs `future` in the scope of this tenant: at each of its polls, and while it is dropped.
@@ -154,11 +152,10 @@ impl Drop for Lent<'_> {
     }
 }
 
-/// Exchanges the thread's context and the slot's. A thread that is ending has none any more: what is dropped then finds
-/// no tenant, rather than aborting the process.
+/// Exchanges the thread's context and the slot's, also while the thread is ending.
 #[inline]
 fn swap(slot: &mut Option<TenantContext>) {
-    let _ = CURRENT.try_with(|current| *slot = current.replace(slot.take()));
+    CURRENT.with(|current| *slot = ManuallyDrop::into_inner(current.replace(ManuallyDrop::new(slot.take()))));
 }
 
 pin_project! {

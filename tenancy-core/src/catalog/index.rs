@@ -12,7 +12,8 @@ use crate::{Tenant, TenantId};
 /// A write copies about a thousandth of the index.
 const SHARDS: usize = 1024;
 
-/// An entry of an index. It stores no name: that stands in the tenant's record.
+/// An entry of an index. It stores no name: that stands in the tenant's record. Texts are looked up as the bytes that
+/// they are: a request's host need not be known to be text.
 pub(super) trait Entry: Clone + Send + Sync {
     type Name: Hash + Eq + ?Sized;
 
@@ -45,9 +46,9 @@ impl Entry for ById {
 pub(super) struct BySlug(Arc<Tenant>);
 
 impl Entry for BySlug {
-    type Name = str;
+    type Name = [u8];
 
-    fn new(tenant: &Arc<Tenant>, _: &str) -> Self {
+    fn new(tenant: &Arc<Tenant>, _: &[u8]) -> Self {
         Self(Arc::clone(tenant))
     }
 
@@ -55,8 +56,8 @@ impl Entry for BySlug {
         &self.0
     }
 
-    fn name(&self) -> &str {
-        self.0.slug().as_str()
+    fn name(&self) -> &[u8] {
+        self.0.slug().as_str().as_bytes()
     }
 }
 
@@ -67,10 +68,10 @@ pub(super) struct ByDomain {
 }
 
 impl Entry for ByDomain {
-    type Name = str;
+    type Name = [u8];
 
-    fn new(tenant: &Arc<Tenant>, name: &str) -> Self {
-        let at = tenant.domains().iter().position(|known| known.domain.as_str() == name);
+    fn new(tenant: &Arc<Tenant>, name: &[u8]) -> Self {
+        let at = tenant.domains().iter().position(|known| known.domain.as_str().as_bytes() == name);
         let at =
             at.and_then(|at| u32::try_from(at).ok()).expect("a tenant is indexed by a domain that it has");
         Self { tenant: Arc::clone(tenant), at }
@@ -80,8 +81,8 @@ impl Entry for ByDomain {
         &self.tenant
     }
 
-    fn name(&self) -> &str {
-        self.tenant.domains()[self.at as usize].domain.as_str()
+    fn name(&self) -> &[u8] {
+        self.tenant.domains()[self.at as usize].domain.as_str().as_bytes()
     }
 }
 

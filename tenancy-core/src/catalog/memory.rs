@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::index::{ByDomain, ById, BySlug, Index};
-use super::{Lookup, TenantCatalog};
+use super::{ExactName, Lookup, TenantCatalog};
 use crate::{Domain, Error, ErrorKind, Tenant, TenantBuilder, TenantId, TenantKey, TenantStatus};
 
 /// All tenants of a service, in memory, with live changes.
@@ -140,12 +140,10 @@ impl MemoryCatalog {
             names.claim(tenant)?;
         }
         self.ids.put_all(tenants.iter().map(|tenant| (tenant.id(), tenant)));
-        self.slugs.put_all(tenants.iter().map(|tenant| (tenant.slug().as_str(), tenant)));
-        self.domains.put_all(
-            tenants.iter().flat_map(|tenant| {
-                tenant.domains().iter().map(move |domain| (domain.domain.as_str(), tenant))
-            }),
-        );
+        self.slugs.put_all(tenants.iter().map(|tenant| (tenant.slug().as_str().as_bytes(), tenant)));
+        self.domains.put_all(tenants.iter().flat_map(|tenant| {
+            tenant.domains().iter().map(move |domain| (domain.domain.as_str().as_bytes(), tenant))
+        }));
         *count += tenants.len();
         Ok(())
     }
@@ -218,9 +216,9 @@ impl MemoryCatalog {
         let mut count = self.lock();
         let old = self.by_id(id).ok_or_else(unknown)?;
         for domain in old.domains() {
-            self.domains.remove(domain.domain.as_str());
+            self.domains.remove(domain.domain.as_str().as_bytes());
         }
-        self.slugs.remove(old.slug().as_str());
+        self.slugs.remove(old.slug().as_str().as_bytes());
         self.ids.remove(old.id());
         old.supersede();
         *count -= 1;
@@ -264,11 +262,11 @@ impl MemoryCatalog {
     fn check(&self, tenant: &Tenant) -> Result<(), Error> {
         self.policy.check(tenant)?;
         let foreign = |found: Option<Arc<Tenant>>| found.is_some_and(|other| other.id() != tenant.id());
-        if foreign(self.slugs.get(tenant.slug().as_str())) {
+        if foreign(self.slugs.get(tenant.slug().as_str().as_bytes())) {
             return Err(taken("the tenant slug is taken"));
         }
         for domain in tenant.domains() {
-            if foreign(self.domains.get(domain.domain.as_str())) {
+            if foreign(self.domains.get(domain.domain.as_str().as_bytes())) {
                 return Err(taken("the domain is taken"));
             }
         }
@@ -281,16 +279,16 @@ impl MemoryCatalog {
         if let Some(old) = old {
             new = new.succeeding(old);
             for gone in old.domains().iter().filter(|known| new.domain(known.domain.as_str()).is_none()) {
-                self.domains.remove(gone.domain.as_str());
+                self.domains.remove(gone.domain.as_str().as_bytes());
             }
             if old.slug() != new.slug() {
-                self.slugs.remove(old.slug().as_str());
+                self.slugs.remove(old.slug().as_str().as_bytes());
             }
         }
         self.ids.put(new.id(), &new);
-        self.slugs.put(new.slug().as_str(), &new);
+        self.slugs.put(new.slug().as_str().as_bytes(), &new);
         for domain in new.domains() {
-            self.domains.put(domain.domain.as_str(), &new);
+            self.domains.put(domain.domain.as_str().as_bytes(), &new);
         }
         new
     }
@@ -331,10 +329,17 @@ impl TenantCatalog for MemoryCatalog {
     fn find(&self, key: &TenantKey<'_>) -> Lookup {
         let found = match key {
             TenantKey::Id(id) => self.ids.get(id),
-            TenantKey::Slug(slug) => self.slugs.get(slug.as_str()),
-            TenantKey::Domain(name) => self.domains.get(name.as_ref()),
+            TenantKey::Slug(slug) => self.slugs.get(slug.as_str().as_bytes()),
+            TenantKey::Domain(name) => self.domains.get(name.as_bytes()),
         };
         found.map_or(Lookup::Absent, Lookup::Found)
+    }
+
+    fn find_exact(&self, name: ExactName<'_>) -> Option<Arc<Tenant>> {
+        match name {
+            ExactName::Domain(name) => self.domains.get(name),
+            ExactName::Slug(name) => self.slugs.get(name),
+        }
     }
 }
 

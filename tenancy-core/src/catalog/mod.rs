@@ -82,6 +82,16 @@ impl fmt::Debug for Lookup {
     }
 }
 
+/// What a request calls a tenant, as the bytes that it sent: nobody has looked yet whether they are a name at all.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ExactName<'r> {
+    /// Perhaps one of the tenant's own domains, in canonical form.
+    Domain(&'r [u8]),
+    /// Perhaps the tenant's slug.
+    Slug(&'r [u8]),
+}
+
 /// Says which tenant a key denotes.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not know which tenants there are",
@@ -95,10 +105,24 @@ pub trait TenantCatalog: fmt::Debug + Send + Sync + 'static {
     ///
     /// An error, such as a store that is down, is never [`Lookup::Absent`] (DIR-07).
     fn find(&self, key: &TenantKey<'_>) -> Lookup;
+
+    /// Returns the tenant that [`TenantCatalog::find`] would find, if `name` is a name of it byte for byte and the answer
+    /// is at hand.
+    ///
+    /// `None` says nothing about a tenant: the name is then read as strictly as ever, and `find` is asked. So a catalog
+    /// may leave this out, and a resolver looks at the record that it gets: another tenant's is not taken.
+    fn find_exact(&self, name: ExactName<'_>) -> Option<Arc<Tenant>> {
+        let _ = name;
+        None
+    }
 }
 
 impl<C: TenantCatalog + ?Sized> TenantCatalog for Arc<C> {
     fn find(&self, key: &TenantKey<'_>) -> Lookup {
         (**self).find(key)
+    }
+
+    fn find_exact(&self, name: ExactName<'_>) -> Option<Arc<Tenant>> {
+        (**self).find_exact(name)
     }
 }

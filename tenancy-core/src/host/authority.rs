@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 
 use super::Domain;
-use crate::octets::{others, seek};
+use crate::octets::{are_plain_labels, others, seek};
 
 /// Where a request is addressed to: a name in canonical form, or an IP address, which never names a tenant.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -54,6 +54,13 @@ impl<'r> Host<'r> {
     /// are malformed: what a lenient parser drops, an attacker can use to make two parsers disagree.
     #[inline(always)]
     pub(crate) fn parse(bytes: &'r [u8]) -> Result<Self, Malformed> {
+        if is_plain_name(bytes) {
+            return Ok(Self::Name(HostName(Cow::Borrowed(bytes))));
+        }
+        Self::parse_looked_at(bytes)
+    }
+
+    fn parse_looked_at(bytes: &'r [u8]) -> Result<Self, Malformed> {
         if bytes.first() == Some(&b'[') {
             return Self::parse_ipv6(bytes);
         }
@@ -77,6 +84,16 @@ impl<'r> Host<'r> {
         Ok(Self::Address(Box::new(address.into())))
     }
 }
+
+/// Whether `bytes` are a host name in canonical form at a glance, as most are: where it says no, it may be wrong. No label
+/// is longer than the whole, and the last is no number.
+#[inline(always)]
+pub(crate) fn is_plain_name(bytes: &[u8]) -> bool {
+    bytes.len() <= MAX_LABEL && are_plain_labels(bytes)
+}
+
+/// The longest label (RFC 1035, section 2.3.4).
+const MAX_LABEL: usize = 63;
 
 fn parse_port(digits: &[u8]) -> Result<u16, Malformed> {
     if digits.is_empty() || digits.len() > 5 || !digits.iter().all(u8::is_ascii_digit) {
@@ -170,7 +187,7 @@ fn scan(bytes: &[u8]) -> Result<(Shape, usize), Malformed> {
 /// Whether what the bytes of a label do not say by themselves is right: 1 to 63 of them, and no hyphen at the end.
 #[inline]
 fn is_whole_label(bytes: &[u8], from: usize, to: usize) -> bool {
-    (1..=63).contains(&(to - from)) && bytes[to - 1] != b'-'
+    (1..=MAX_LABEL).contains(&(to - from)) && bytes[to - 1] != b'-'
 }
 
 #[inline]
@@ -248,6 +265,11 @@ mod tests {
         #[test]
         fn one_pass_reads_what_the_book_says(text in "[a-cA-C0-2xX.:_ -]{0,14}") {
             prop_assert_eq!(in_one_pass(&text), by_the_book(&text));
+        }
+
+        #[test]
+        fn at_a_glance_a_host_is_what_a_close_look_finds(text in "[a-c0-2xX.:-]{0,20}|[a-f][a-f0-9]{0,30}([.][a-fx][a-f0-9]{0,30}){0,3}") {
+            prop_assert_eq!(Host::parse(text.as_bytes()), Host::parse_looked_at(text.as_bytes()));
         }
 
         #[test]

@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 use unicode_security::MixedScript;
 
-pub(crate) use authority::{Host, canonical_name};
+pub(crate) use authority::{Host, canonical_name, is_plain_name};
 pub use forwarded::{ForwardedHeader, ForwardedHost, TrustedProxies};
 pub use request::{HostError, RequestHost};
-pub(crate) use request::{Repeated, single};
+pub(crate) use request::{Repeated, said_once, single};
 
 use crate::{Error, ErrorKind};
 

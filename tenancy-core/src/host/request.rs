@@ -153,6 +153,21 @@ fn host_line(headers: &HeaderMap) -> Result<Option<&HeaderValue>, HostError> {
     }
 }
 
+/// Returns what names the host, unread, where the request says it in one way: as it is read by [`RequestHost::read`] if it
+/// is a name in canonical form, and else perhaps refused.
+#[inline]
+pub(crate) fn said_once<'r>(version: Version, uri: &'r Uri, headers: &'r HeaderMap) -> Option<&'r [u8]> {
+    let line = host_line(headers).ok()?.map(HeaderValue::as_bytes);
+    match uri.authority() {
+        None if version < Version::HTTP_2 => line,
+        None => None,
+        Some(target) => {
+            let target = target.as_str().as_bytes();
+            line.is_none_or(|line| line == target).then_some(target)
+        }
+    }
+}
+
 /// Reads the host from an authority in the request's target, with which a header must agree.
 fn read_target<'r>(target: &'r str, line: Option<&'r HeaderValue>) -> Result<Option<Host<'r>>, HostError> {
     let parse = |bytes| Authority::parse(bytes).map_err(|_| HostError::Malformed);

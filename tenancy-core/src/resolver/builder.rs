@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
+use super::glance::Glance;
 use super::policy::Policy;
 use super::{Agreement, Inner, Membership, Resolver, UnknownHost, agreement};
 use crate::{Error, ErrorKind, ForwardedHost, HeaderStrategy, Strategy, SubdomainStrategy, TenantCatalog};
@@ -14,6 +15,8 @@ use crate::{Error, ErrorKind, ForwardedHost, HeaderStrategy, Strategy, Subdomain
 pub struct ResolverBuilder {
     catalog: Arc<dyn TenantCatalog>,
     strategies: Vec<Box<dyn Strategy>>,
+    /// The last strategy, if its names can be looked up as they stand in a request.
+    glance: Option<Glance>,
     forwarded: Option<ForwardedHost>,
     agreement: Agreement,
     unknown_host: UnknownHost,
@@ -23,6 +26,7 @@ pub struct ResolverBuilder {
 impl ResolverBuilder {
     /// Adds a strategy. Order matters to [`Agreement::FirstMatch`] alone.
     pub fn with_strategy(mut self, strategy: impl Strategy) -> Self {
+        self.glance = Glance::of(&strategy);
         self.strategies.push(Box::new(strategy));
         self
     }
@@ -95,6 +99,7 @@ impl ResolverBuilder {
         vary.dedup();
         Ok(Resolver(Arc::new(Inner {
             catalog: self.catalog,
+            glance: self.glance.filter(|_| self.strategies.len() == 1 && self.forwarded.is_none()),
             reads_host: self.strategies.iter().any(|strategy| strategy.reads_host()),
             strategies: self.strategies.into(),
             forwarded: self.forwarded,
@@ -111,6 +116,7 @@ impl ResolverBuilder {
         Self {
             catalog,
             strategies: Vec::new(),
+            glance: None,
             forwarded: None,
             agreement: Agreement::All,
             unknown_host: UnknownHost::Refuse,

@@ -2,6 +2,7 @@
 
 mod agreement;
 mod builder;
+mod glance;
 mod policy;
 mod rejection;
 mod resolution;
@@ -18,6 +19,7 @@ pub use rejection::{Rejection, RejectionReason};
 pub use resolution::{Resolution, ResolveInput, TenantResolver};
 
 use crate::{ForwardedHost, Strategy, TenantCatalog};
+use glance::Glance;
 use policy::Policy;
 
 /// The resolver of this library: strategies, agreement, catalog, policy, in this order.
@@ -49,6 +51,7 @@ pub struct Resolver(Arc<Inner>);
 struct Inner {
     catalog: Arc<dyn TenantCatalog>,
     strategies: Box<[Box<dyn Strategy>]>,
+    glance: Option<Glance>,
     reads_host: bool,
     forwarded: Option<ForwardedHost>,
     agreement: Agreement,

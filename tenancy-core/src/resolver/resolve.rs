@@ -20,6 +20,9 @@ impl Inner {
         if has_no_resource(&input) {
             return refuse(RejectionReason::NoTenant.into());
         }
+        if let Some(context) = self.resolve_at_a_glance(&input) {
+            return Resolution::Ready(Ok(context));
+        }
         let mut head = without_host(input);
         if let Err(error) = self.read_host(&mut head) {
             return refuse(error.into());

@@ -83,6 +83,15 @@ impl SubdomainStrategy {
         self.reserved = labels.into_iter().map(Box::from).collect();
         self
     }
+
+    /// Returns what would be the tenant's slug if `host` were a name in canonical form, and the label a slug.
+    #[inline]
+    pub(crate) fn label_of<'h>(&self, host: &'h [u8]) -> Option<&'h [u8]> {
+        let below = |base: &Domain| host.strip_suffix(base.as_str().as_bytes())?.strip_suffix(b".");
+        let label = self.bases.iter().find_map(below)?;
+        let reserved = self.reserved.iter().any(|reserved| reserved.as_bytes() == label);
+        (!reserved && host.len() <= Domain::MAX_LEN).then_some(label)
+    }
 }
 
 impl Strategy for SubdomainStrategy {

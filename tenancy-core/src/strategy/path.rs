@@ -50,6 +50,10 @@ impl PathStrategy {
         self
     }
 
+    pub(crate) fn names_slugs(&self) -> bool {
+        self.named_by == NamedBy::Slug
+    }
+
     /// Returns where the tenant's segment stands in `path`, or `None` if the path is not below the prefix.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 mod bulk;
 mod cached;
 mod ended;
+mod glance;
 #[cfg(feature = "jwt")]
 mod jwt;
 mod names;

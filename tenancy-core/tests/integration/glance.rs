@@ -1,0 +1,180 @@
+//! What names an active tenant byte for byte is not read again, and resolves as if it were.
+
+use std::sync::Arc;
+
+use http::{Request, Version};
+use proptest::prelude::*;
+use tenancy_core::{
+    Domain, DomainState, DomainStrategy, ExactName, Lookup, MemoryCatalog, NamedBy, PathStrategy,
+    RequestHead, ResolveInput, Resolver, Signal, SignalError, Strategy as Reads, SubdomainStrategy, Tenant,
+    TenantCatalog, TenantId, TenantKey, TenantResolver, TenantStatus,
+};
+
+/// A strategy that the resolver does not know, and so always asks.
+#[derive(Debug)]
+struct Unknown<S>(S);
+
+impl<S: Reads> Reads for Unknown<S> {
+    fn read<'h>(&self, head: &'h RequestHead<'_>) -> Result<Option<Signal<'h>>, SignalError> {
+        self.0.read(head)
+    }
+
+    fn reads_host(&self) -> bool {
+        self.0.reads_host()
+    }
+}
+
+/// A catalog that finds the first tenant whatever it is asked for exactly.
+#[derive(Debug)]
+struct Wrong(Arc<MemoryCatalog>);
+
+impl TenantCatalog for Wrong {
+    fn find(&self, key: &TenantKey<'_>) -> Lookup {
+        self.0.find(key)
+    }
+
+    fn find_exact(&self, _: ExactName<'_>) -> Option<Arc<Tenant>> {
+        self.0.find_exact(ExactName::Slug(b"acme"))
+    }
+}
+
+fn domain(text: &str) -> Domain {
+    Domain::new(text).unwrap()
+}
+
+const BASES: [&str; 3] = ["shop.example", "x--y.example", "xn--4dbrk0ce.example"];
+
+fn known() -> Arc<MemoryCatalog> {
+    let catalog = MemoryCatalog::new();
+    let slugs = ["acme", "a1", "a--b", "1a", "late", "docs"];
+    for (id, slug) in (1..).zip(slugs) {
+        let status = if slug == "late" { TenantStatus::Suspended } else { TenantStatus::Active };
+        let mut tenant = Tenant::builder(TenantId::integer(id).unwrap(), slug.parse().unwrap())
+            .with_status(status)
+            .with_domain_state(domain(&format!("pending.{slug}.example")), DomainState::Pending)
+            .with_domain_state(
+                domain(&format!("old.{slug}.example")),
+                DomainState::moved(domain(&format!("{slug}.{}", BASES[0])), None),
+            )
+            .with_domain(domain(&format!("xn--bcher-kva.{slug}.example")));
+        for base in &BASES[..2] {
+            tenant = tenant.with_domain(domain(&format!("{slug}.{base}")));
+        }
+        catalog.insert(tenant.build().unwrap()).unwrap();
+    }
+    Arc::new(catalog)
+}
+
+/// A host of a tenant, or one with a byte or two that are not.
+fn hosts() -> impl Strategy<Value = String> {
+    let label = prop::sample::select(vec![
+        "acme",
+        "a1",
+        "a--b",
+        "1a",
+        "late",
+        "docs",
+        "ACME",
+        "",
+        "acme.",
+        "www",
+        "nobody",
+        "xn--bcher-kva.acme",
+        "pending.acme",
+        "old.acme",
+        "a_b",
+        "ac%6de",
+        " acme",
+        "acme\t",
+    ]);
+    let base = prop::sample::select(vec![
+        "shop.example",
+        "x--y.example",
+        "xn--4dbrk0ce.example",
+        "example",
+        "Shop.example",
+        "shop.example.",
+        "1",
+        "",
+    ]);
+    let end = prop::sample::select(vec!["", "", "", ":443", ":", ".", ":1:2", ",b.example", " "]);
+    (label, base, end).prop_map(|(label, base, end)| format!("{label}.{base}{end}"))
+}
+
+fn requests() -> impl Strategy<Value = Request<()>> {
+    let target = prop::sample::select(vec![
+        "/",
+        "*",
+        "/t/acme/x",
+        "/t/a--b",
+        "/t/late",
+        "/t/ACME",
+        "/t/docs//",
+        "/t/%61cme",
+        "/t/acme/../late",
+        "/t/nobody?q",
+        "/x",
+    ]);
+    let authority = prop::option::weighted(0.4, hosts());
+    let lines = prop::collection::vec(hosts(), 0..3);
+    (target, authority, hosts(), lines, any::<[bool; 4]>()).prop_map(
+        |(target, authority, host, lines, [http2, same, one, connect])| {
+            let mut request = Request::new(());
+            *request.uri_mut() = target.parse().unwrap();
+            let target = if target == "*" { "/" } else { target };
+            if let Some(Ok(uri)) = authority.map(|host| format!("http://{host}{target}").parse()) {
+                *request.uri_mut() = uri;
+            }
+            *request.version_mut() = if http2 { Version::HTTP_2 } else { Version::HTTP_11 };
+            if connect && http2 {
+                *request.method_mut() = http::Method::CONNECT;
+            }
+            let said = match request.uri().authority() {
+                Some(authority) if same => vec![authority.to_string()],
+                None if one => vec![host],
+                _ => lines,
+            };
+            for line in said {
+                request.headers_mut().append("host", line.parse().unwrap());
+            }
+            request
+        },
+    )
+}
+
+fn outcome(resolver: &Resolver, request: &Request<()>) -> String {
+    let tenancy_core::Resolution::Ready(answer) = resolver.resolve(ResolveInput::new(request, None)) else {
+        unreachable!("a catalog in memory answers at once")
+    };
+    match answer {
+        Ok(context) => format!("{context:?}"),
+        Err(refused) => format!("{:?} {:?}", refused.reason(), refused.redirect_to()),
+    }
+}
+
+fn same(catalog: &Arc<dyn TenantCatalog>, strategy: impl Reads + Clone, request: &Request<()>) {
+    let at_a_glance = Resolver::builder(Arc::clone(catalog)).with_strategy(strategy.clone()).build().unwrap();
+    let looked_at = Resolver::builder(Arc::clone(catalog)).with_strategy(Unknown(strategy)).build().unwrap();
+    assert_eq!(outcome(&at_a_glance, request), outcome(&looked_at, request), "{request:?}");
+}
+
+proptest! {
+    #![proptest_config(super::parsing::config())]
+
+    /// TWR-01 to TWR-17, TWR-30 to TWR-35: the short way refuses what the long one does, and names nobody else.
+    #[test]
+    fn at_a_glance_a_request_is_who_a_close_look_says(request in requests()) {
+        let wrong: Arc<dyn TenantCatalog> = Arc::new(Wrong(known()));
+        for catalog in [known() as Arc<dyn TenantCatalog>, wrong] {
+            let bases = || BASES.map(domain);
+            same(&catalog, DomainStrategy::new(), &request);
+            same(&catalog, DomainStrategy::new().with_base_domains([domain("shop.example")]), &request);
+            same(&catalog, SubdomainStrategy::new(bases()), &request);
+            same(&catalog, SubdomainStrategy::new([domain("x--y.example"), domain("shop.example")]), &request);
+            same(&catalog, SubdomainStrategy::new([domain("example"), domain("shop.example")]).with_reserved(["docs"]), &request);
+            same(&catalog, PathStrategy::new("/t").unwrap(), &request);
+            same(&catalog, PathStrategy::new("/").unwrap(), &request);
+            same(&catalog, PathStrategy::new("/t").unwrap().with_named_by(NamedBy::Id), &request);
+        }
+    }
+}
