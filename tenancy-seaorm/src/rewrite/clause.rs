@@ -139,7 +139,7 @@ pub(super) fn from_end(clauses: &Clauses) -> usize {
     clauses.wher.unwrap_or(clauses.tail)
 }
 
-fn once(slot: &mut Option<usize>, at: usize) -> Result<(), Error> {
+pub(super) fn once(slot: &mut Option<usize>, at: usize) -> Result<(), Error> {
     match slot.replace(at) {
         None => Ok(()),
         Some(_) => Err(unclear("a clause keyword used twice, or as a name")),

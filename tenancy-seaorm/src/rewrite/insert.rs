@@ -7,7 +7,7 @@ use sqlparser::ast::{
 use sqlparser::keywords::Keyword;
 
 use super::Broken;
-use super::clause::{Clauses, from_end, unclear};
+use super::clause::{Clauses, from_end, once, unclear};
 use super::edit::{Piece, param_number};
 use super::from::Guard;
 use super::plan::Check;
@@ -67,10 +67,8 @@ impl Walk<'_> {
                 Some(Keyword::ON)
                     if matches!(self.toks.keyword(i + 1), Some(Keyword::CONFLICT | Keyword::DUPLICATE)) =>
                 {
-                    // A function of that name in a join's condition would be the first of them.
-                    if on.replace(i).is_some() {
-                        return Err(unclear("ON CONFLICT used twice, or as a name"));
-                    }
+                    // A function of that name in a join's condition would be the first of two.
+                    once(&mut on, i)?;
                 }
                 Some(Keyword::RETURNING) if returning.is_none() => returning = Some(i),
                 _ => {}

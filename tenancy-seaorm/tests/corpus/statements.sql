@@ -286,24 +286,31 @@ INSERT INTO tags (id, name) VALUES (1, 'new') ON CONFLICT (tenant_id, id) DO UPD
 INSERT INTO tags (id, name) VALUES (1, 'new') ON CONFLICT DO NOTHING
 --#
 -- FLT-19 upsert on an expression
+-- not: mariadb
 INSERT INTO tags (id, name) VALUES (1, 'new'), (2, 'new') ON CONFLICT ((id + 0)) DO UPDATE SET name = excluded.name RETURNING id, name
 --#
 -- FLT-19 upsert on an expression that does nothing
+-- not: mariadb
 INSERT INTO tags (id, name) VALUES (1, 'new'), (2, 'new'), (3, 'new') ON CONFLICT ((id + 0)) DO NOTHING
 --#
 -- FLT-19 upsert on an expression, with the tenant column
+-- not: mariadb
 INSERT INTO tags (id, name) VALUES (1, 'new'), (2, 'new') ON CONFLICT ((id + 0), tenant_id) DO UPDATE SET name = 'conflict'
 --#
 -- FLT-19 upsert on a partial key
+-- not: mariadb
 INSERT INTO tags (id, name) VALUES (1, 'new'), (2, 'new') ON CONFLICT (id) WHERE name <> '' DO UPDATE SET name = excluded.name
 --#
 -- FLT-19 upsert on a partial key, with a condition of its own
+-- not: mariadb
 INSERT INTO tags (id, name) VALUES (1, 'new'), (2, 'new') ON CONFLICT (id) WHERE name <> '' DO UPDATE SET name = excluded.name WHERE tags.name <> 'a-red' OR excluded.id = 1 OR true
 --#
 -- FLT-19 upsert on a partial key that does nothing
+-- not: mariadb
 INSERT INTO tags (id, name) VALUES (1, 'new'), (2, 'new'), (3, 'new') ON CONFLICT (id) WHERE name <> '' DO NOTHING
 --#
 -- FLT-19 upsert from a query on an expression
+-- not: mariadb
 INSERT INTO tags (id, name) SELECT id, name FROM customers WHERE true ON CONFLICT ((id + 0)) DO UPDATE SET name = excluded.name RETURNING id, name
 --#
 -- FLT-19 upsert on an expression in a common table expression
@@ -311,16 +318,20 @@ INSERT INTO tags (id, name) SELECT id, name FROM customers WHERE true ON CONFLIC
 WITH w AS (INSERT INTO tags (id, name) VALUES (1, 'new'), (2, 'new') ON CONFLICT ((id + 0)) DO UPDATE SET name = (SELECT max(note) FROM orders) RETURNING id, name) SELECT w.id, w.name, t.name AS before FROM w LEFT JOIN tags t ON t.id = w.id
 --#
 -- FLT-19 upsert on an expression that no key has
+-- not: mariadb
 INSERT INTO tags (id, name) VALUES (1, 'new') ON CONFLICT (lower(name)) DO NOTHING
 --#
 -- FLT-19 upsert on the tenant column inside of an expression
+-- not: mariadb
 INSERT INTO tags (id, name) VALUES (1, 'new') ON CONFLICT ((tenant_id + id)) DO NOTHING
 --#
 -- FLT-19 upsert on a query
+-- not: mariadb
 -- refused: conflict_target
 INSERT INTO tags (id, name) VALUES (1, 'new') ON CONFLICT ((SELECT id FROM tags LIMIT 1)) DO NOTHING
 --#
 -- FLT-19 upsert on a key under a condition that reads a table
+-- not: mariadb
 -- refused: conflict_target
 INSERT INTO tags (id, name) VALUES (1, 'new') ON CONFLICT (id) WHERE EXISTS (SELECT 1 FROM orders WHERE total > 20) DO NOTHING
 --#
@@ -330,6 +341,7 @@ INSERT INTO tags (id, name) VALUES (1, 'new') ON CONFLICT (id) WHERE EXISTS (SEL
 INSERT INTO tags (id, name) VALUES (1, 'new') ON CONFLICT ((current_setting('x'))) DO NOTHING
 --#
 -- FLT-19 upsert that moves a row, on an expression
+-- not: mariadb
 -- refused: tenant_column
 INSERT INTO tags (id, name) VALUES (1, 'new') ON CONFLICT ((id + 0)) DO UPDATE SET tenant_id = 2
 --#

@@ -164,23 +164,6 @@ fn create_table(world: &World, number: usize, placement: Placement, sql: &mut St
     }
     constraints(world, number, placement, sql);
     sql.push_str(");");
-    if !table.global {
-        keys(world, number, placement, sql);
-    }
-}
-
-/// The key once more, as an expression and under a condition, for conflict targets of these forms.
-fn keys(world: &World, number: usize, placement: Placement, sql: &mut String) {
-    let table = &world.tables[number];
-    let (name, tenant) = (table.name.sql(), tenant_column(table));
-    let (expression, condition) = (table.key_expression(), table.key_condition());
-    let key = table.key().iter().map(|column| column.name.sql()).collect::<Vec<_>>().join(", ");
-    push(sql, format_args!("CREATE UNIQUE INDEX ex{number} ON {name} ({tenant}, {expression});"));
-    push(sql, format_args!("CREATE UNIQUE INDEX pa{number} ON {name} ({tenant}, {key}) WHERE {condition};"));
-    if let Placement::Twin(_) = placement {
-        push(sql, format_args!("CREATE UNIQUE INDEX own_ex{number} ON {name} ({expression});"));
-        push(sql, format_args!("CREATE UNIQUE INDEX own_pa{number} ON {name} ({key}) WHERE {condition};"));
-    }
 }
 
 fn tenant_default(world: &World, placement: Placement) -> String {

@@ -62,18 +62,6 @@ impl Table {
         self.columns.iter().filter(|column| matches!(column.role, Role::Ref(..))).collect()
     }
 
-    /// The key's columns, of which the first stands in an expression.
-    pub(crate) fn key_expression(&self) -> String {
-        let key: Vec<_> = self.key().iter().map(|column| column.name.sql()).collect();
-        let rest = key.iter().skip(1).map(|column| format!(", {column}")).collect::<String>();
-        format!("({} + 0){rest}", key[0])
-    }
-
-    /// What holds of every key.
-    pub(crate) fn key_condition(&self) -> String {
-        format!("{} > -1", self.key()[0].name.sql())
-    }
-
     pub(crate) fn refs(&self) -> impl Iterator<Item = (&Column, usize, OnDelete)> {
         self.columns.iter().filter_map(|column| match column.role {
             Role::Ref(table, on_delete) => Some((column, table, on_delete)),

@@ -215,7 +215,6 @@ impl Gen<'_> {
         let list: Vec<_> = place.iter().map(Name::sql).collect();
         let place = match self.rng.below(10) {
             0 => format!(" ON CONSTRAINT pk{}", target.table),
-            1 | 2 => self.computed_target(&shape),
             _ => format!(" ({})", list.join(", ")),
         };
         if self.chance(35) {
@@ -231,21 +230,6 @@ impl Gen<'_> {
         let wher = self.wher(35);
         self.levels.pop();
         seq![format!(" ON CONFLICT{place} DO UPDATE SET "), set, wher]
-    }
-
-    /// A conflict target with an expression or a condition; rarely one that no key has.
-    fn computed_target(&mut self, shape: &crate::oracle::schema::Table) -> String {
-        self.tag("computed conflict target");
-        let key: Vec<_> = shape.key().iter().map(|column| column.name.sql()).collect();
-        let tenant = shape.with_role(Role::Tenant).next().map(|column| column.name.sql()).unwrap_or_default();
-        match self.rng.below(8) {
-            0 => format!(" ({tenant}, {})", shape.key_expression()),
-            1 => format!(" ({tenant}, {}) WHERE {}", key.join(", "), shape.key_condition()),
-            2 => format!(" (({tenant}), {})", shape.key_expression()),
-            3 => format!(" (lower({}::text))", key[0]),
-            4 | 5 => format!(" ({}) WHERE {}", key.join(", "), shape.key_condition()),
-            _ => format!(" ({})", shape.key_expression()),
-        }
     }
 
     /// RETURNING, over the target alone: of a joined row there may be several.
