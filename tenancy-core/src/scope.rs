@@ -14,8 +14,8 @@ use pin_project_lite::pin_project;
 use crate::{Error, ErrorKind, TenantContext};
 
 thread_local! {
-    /// Nothing is left to be dropped when the thread ends, since a scope ends before the code that it is around: so the
-    /// thread need not be asked at each entry whether it still has this.
+    /// Holds nothing that would have to be dropped with the thread, since each scope gives back what it found: entering
+    /// one need not ask whether the thread still has it.
     static CURRENT: Cell<ManuallyDrop<Option<TenantContext>>> = const { Cell::new(ManuallyDrop::new(None)) };
 }
 

@@ -178,3 +178,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_slug_below_a_base_is_no_host_where_the_two_are_too_long() {
+    let catalog: Arc<dyn TenantCatalog> = known();
+    let label = "a".repeat(63);
+    for (last, too_long) in [(55, false), (56, false), (57, true), (58, true)] {
+        let base = [&label, &label, &label, &"b".repeat(last)[..]].join(".");
+        let request = Request::builder().header("host", format!("acme.{base}")).body(()).unwrap();
+        let strategy = SubdomainStrategy::new([domain(&base)]);
+        same(&catalog, strategy.clone(), &request);
+        let resolver = Resolver::builder(Arc::clone(&catalog)).with_strategy(strategy).build().unwrap();
+        assert_eq!(outcome(&resolver, &request).contains("Malformed"), too_long, "{last}");
+    }
+}
+
+#[test]
+fn a_reserved_label_is_refused_though_a_tenant_has_it() {
+    let catalog: Arc<dyn TenantCatalog> = known();
+    let request = Request::builder().header("host", "docs.shop.example").body(()).unwrap();
+    for (reserved, refused) in [("docs", true), ("doc", false)] {
+        let strategy = SubdomainStrategy::new([domain("shop.example")]).with_reserved([reserved]);
+        same(&catalog, strategy.clone(), &request);
+        let resolver = Resolver::builder(Arc::clone(&catalog)).with_strategy(strategy).build().unwrap();
+        assert_eq!(outcome(&resolver, &request).contains("Malformed"), refused, "{reserved}");
+    }
+}
