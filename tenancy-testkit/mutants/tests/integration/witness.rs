@@ -29,8 +29,7 @@ macro_rules! witnesses {
                 #[tokio::test]
                 async fn $name() {
                     let leaky = Variant::$variant;
-                    let broken = World::start(surroundings(leaky)).await;
-                    assert!(look(leaky, &broken).await.is_some(), "{}: {}", leaky.name(), leaky.what());
+                    assert!(is_seen(leaky).await, "{}: {}", leaky.name(), leaky.what());
                 }
             )*
         }
@@ -45,6 +44,17 @@ witnesses! {
     wiring::m28 M28, wiring::m29 M29, wiring::m30 M30, wiring::m31 M31, wiring::m32 M32, wiring::m33 M33,
     wiring::m34 M34, wiring::m35 M35, wiring::m36 M36, wiring::m37 M37, wiring::m38 M38, wiring::m39 M39,
     wiring::m40 M40,
+}
+
+/// Where a client goes away is a matter of chance, on a busy machine more than on one at rest: it gets some tries.
+async fn is_seen(leaky: Variant) -> bool {
+    for _ in 0..if leaky == Variant::M34 { 5 } else { 1 } {
+        let broken = World::start(surroundings(leaky)).await;
+        if look(leaky, &broken).await.is_some() {
+            return true;
+        }
+    }
+    false
 }
 
 /// Where the witness of `leaky` looks.
