@@ -3,7 +3,6 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-#[cfg(feature = "postgres")]
 use std::sync::Arc;
 
 use futures_util::Stream;
@@ -14,6 +13,7 @@ use sea_orm::{
 
 #[cfg(feature = "postgres")]
 use crate::pools::PooledDatabase;
+use crate::rewrite::Rewriter;
 #[cfg(feature = "postgres")]
 use crate::session::Between;
 #[cfg(feature = "postgres")]
@@ -53,6 +53,10 @@ pub trait Conduit: sealed::Sealed + Send + Sync {
     fn is_mock(&self) -> bool {
         false
     }
+
+    /// By what statements are scoped; none for the statements that are not.
+    #[doc(hidden)]
+    fn rewriter(&self) -> Option<&Rewriter>;
 }
 
 mod sealed {
@@ -61,33 +65,37 @@ mod sealed {
     impl Sealed for super::Unit {}
 }
 
+/// One way to a database. All connections that are handed out for it share it: to hand one out counts one reference.
+pub(crate) struct Way {
+    pub(crate) db: DatabaseConnection,
+    /// None for what is not scoped.
+    pub(crate) rewriter: Option<Rewriter>,
+    /// Is there a pooler that this is wrong for?
+    #[cfg(feature = "postgres")]
+    pub(crate) between: Option<Arc<Between>>,
+    /// Holds the connection that `db` is, if it was leased.
+    #[cfg(feature = "postgres")]
+    pub(crate) _lease: Option<PooledDatabase>,
+}
+
 /// A pool, or one connection that is pinned for a request or job. Opaque: it is reached through a
 /// [`TenantConnection`](crate::TenantConnection) alone.
 #[derive(Clone)]
-pub struct Link(pub(crate) LinkKind);
+pub struct Link {
+    way: Arc<Way>,
+    kind: LinkKind,
+}
 
 #[derive(Clone)]
 pub(crate) enum LinkKind {
-    /// Any connection of the pool, for every statement; a transaction tells PostgreSQL who the tenant is.
-    Pool {
-        db: DatabaseConnection,
-        #[cfg(feature = "postgres")]
-        told: Option<Settings>,
-        /// Is there a pooler that this is wrong for?
-        #[cfg(feature = "postgres")]
-        between: Option<Arc<Between>>,
-        /// Holds the connection that `db` is, if it was leased.
-        #[cfg(feature = "postgres")]
-        _lease: Option<PooledDatabase>,
-    },
+    /// Any connection of the pool, for every statement.
+    Pool,
+    /// The same; a transaction tells PostgreSQL who the tenant is.
+    #[cfg(feature = "postgres")]
+    Told(Settings),
     /// A connection in a transaction that tells PostgreSQL who the tenant is, for every statement.
     #[cfg(feature = "postgres")]
-    Local {
-        db: DatabaseConnection,
-        settings: Settings,
-        between: Option<Arc<Between>>,
-        _lease: Option<PooledDatabase>,
-    },
+    Local(Settings),
     /// One connection that has been told.
     #[cfg(feature = "postgres")]
     Pinned(Pinned),
@@ -95,7 +103,10 @@ pub(crate) enum LinkKind {
 
 /// A transaction, or a savepoint in one. Opaque: it is reached through a
 /// [`TenantTransaction`](crate::TenantTransaction) alone.
-pub struct Unit(UnitKind);
+pub struct Unit {
+    kind: UnitKind,
+    way: Arc<Way>,
+}
 
 enum UnitKind {
     SeaOrm(DatabaseTransaction),
@@ -103,25 +114,31 @@ enum UnitKind {
     Pinned(Pinned),
 }
 
-impl Link {
-    /// The pinned connection, if this is one.
+impl Way {
+    /// A way of which nothing is to be found out first.
+    pub(crate) fn to(db: DatabaseConnection, rewriter: Option<Rewriter>) -> Arc<Self> {
+        Arc::new(Self {
+            db,
+            rewriter,
+            #[cfg(feature = "postgres")]
+            between: None,
+            #[cfg(feature = "postgres")]
+            _lease: None,
+        })
+    }
+
+    /// The way to the connection that `lease` holds.
     #[cfg(feature = "postgres")]
-    pub(crate) fn pinned(&self) -> Option<&Pinned> {
-        match &self.0 {
-            LinkKind::Pinned(pinned) => Some(pinned),
-            LinkKind::Pool { .. } | LinkKind::Local { .. } => None,
-        }
+    pub(crate) fn leased(lease: PooledDatabase, rewriter: Option<Rewriter>) -> Arc<Self> {
+        Arc::new(Self { db: lease.db().clone(), rewriter, between: None, _lease: Some(lease) })
     }
 
     /// Refuses a pooler that nobody spoke of.
     #[cfg(feature = "postgres")]
     async fn direct(&self) -> Result<(), DbErr> {
-        match &self.0 {
-            LinkKind::Pool { between: Some(between), .. }
-            | LinkKind::Local { between: Some(between), .. } => {
-                between.direct("a statement through a pooler").await
-            }
-            LinkKind::Pool { .. } | LinkKind::Local { .. } | LinkKind::Pinned(_) => Ok(()),
+        match &self.between {
+            Some(between) => between.direct("a statement through a pooler").await,
+            None => Ok(()),
         }
     }
 
@@ -130,43 +147,66 @@ impl Link {
         Ok(())
     }
 
-    /// The pool, if a statement can go there without further ado.
-    fn straight(&self) -> Option<&DatabaseConnection> {
-        match &self.0 {
-            #[cfg(feature = "postgres")]
-            LinkKind::Pool { db, between, .. }
-                if between.as_ref().is_none_or(|between| between.is_direct()) =>
-            {
-                Some(db)
-            }
-            #[cfg(not(feature = "postgres"))]
-            LinkKind::Pool { db } => Some(db),
-            #[cfg(feature = "postgres")]
-            LinkKind::Pool { .. } | LinkKind::Local { .. } | LinkKind::Pinned(_) => None,
+    /// Whether it is known that a statement can go this way.
+    #[cfg(feature = "postgres")]
+    fn is_direct(&self) -> bool {
+        self.between.as_ref().is_none_or(|between| between.is_direct())
+    }
+
+    #[cfg(not(feature = "postgres"))]
+    fn is_direct(&self) -> bool {
+        true
+    }
+}
+
+impl Link {
+    #[inline]
+    pub(crate) fn new(way: &Arc<Way>, kind: LinkKind) -> Self {
+        Self { way: Arc::clone(way), kind }
+    }
+
+    /// The pinned connection, if this is one.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn pinned(&self) -> Option<&Pinned> {
+        match &self.kind {
+            LinkKind::Pinned(pinned) => Some(pinned),
+            LinkKind::Pool | LinkKind::Told(_) | LinkKind::Local(_) => None,
         }
     }
 
-    /// Any connection of the pool, without a word to the database about the tenant.
-    pub(crate) fn pool(db: DatabaseConnection) -> Self {
-        Self(LinkKind::Pool {
-            db,
+    /// The pool, if a statement can go there without further ado.
+    fn straight(&self) -> Option<&DatabaseConnection> {
+        self.is_pool().then_some(&self.way.db).filter(|_| self.way.is_direct())
+    }
+
+    fn is_pool(&self) -> bool {
+        match &self.kind {
+            LinkKind::Pool => true,
             #[cfg(feature = "postgres")]
-            told: None,
+            LinkKind::Told(_) => true,
             #[cfg(feature = "postgres")]
-            between: None,
+            LinkKind::Local(_) | LinkKind::Pinned(_) => false,
+        }
+    }
+
+    /// A pinned connection was made where there was nothing in between.
+    async fn direct(&self) -> Result<(), DbErr> {
+        match &self.kind {
             #[cfg(feature = "postgres")]
-            _lease: None,
-        })
+            LinkKind::Pinned(_) => Ok(()),
+            _ => self.way.direct().await,
+        }
+    }
+
+    #[cfg(feature = "postgres")]
+    fn local<'a>(&'a self, settings: &'a Settings) -> Local<'a> {
+        Local { db: &self.way.db, settings }
     }
 }
 
 impl Conduit for Link {
     fn backend(&self) -> DbBackend {
-        match &self.0 {
-            LinkKind::Pool { db, .. } => db.get_database_backend(),
-            #[cfg(feature = "postgres")]
-            LinkKind::Local { .. } | LinkKind::Pinned(_) => DbBackend::Postgres,
-        }
+        self.way.db.get_database_backend()
     }
 
     fn execute(&self, statement: Statement) -> Answer<'_, ExecResult> {
@@ -175,12 +215,12 @@ impl Conduit for Link {
         }
         Box::pin(async move {
             self.direct().await?;
-            match &self.0 {
-                LinkKind::Pool { db, .. } => db.execute_raw(statement).await,
+            match &self.kind {
                 #[cfg(feature = "postgres")]
-                LinkKind::Local { db, settings, .. } => Local { db, settings }.execute_alone(statement).await,
+                LinkKind::Local(settings) => self.local(settings).execute_alone(statement).await,
                 #[cfg(feature = "postgres")]
                 LinkKind::Pinned(pinned) => pinned.execute(statement).await,
+                _ => self.way.db.execute_raw(statement).await,
             }
         })
     }
@@ -191,14 +231,12 @@ impl Conduit for Link {
         }
         Box::pin(async move {
             self.direct().await?;
-            match &self.0 {
-                LinkKind::Pool { db, .. } => db.query_one_raw(statement).await,
+            match &self.kind {
                 #[cfg(feature = "postgres")]
-                LinkKind::Local { db, settings, .. } => {
-                    Local { db, settings }.query_one_alone(statement).await
-                }
+                LinkKind::Local(settings) => self.local(settings).query_one_alone(statement).await,
                 #[cfg(feature = "postgres")]
                 LinkKind::Pinned(pinned) => pinned.query_one(statement).await,
+                _ => self.way.db.query_one_raw(statement).await,
             }
         })
     }
@@ -209,62 +247,57 @@ impl Conduit for Link {
         }
         Box::pin(async move {
             self.direct().await?;
-            match &self.0 {
-                LinkKind::Pool { db, .. } => db.query_all_raw(statement).await,
+            match &self.kind {
                 #[cfg(feature = "postgres")]
-                LinkKind::Local { db, settings, .. } => {
-                    Local { db, settings }.query_all_alone(statement).await
-                }
+                LinkKind::Local(settings) => self.local(settings).query_all_alone(statement).await,
                 #[cfg(feature = "postgres")]
                 LinkKind::Pinned(pinned) => pinned.query_all(statement).await,
+                _ => self.way.db.query_all_raw(statement).await,
             }
         })
     }
 
     async fn rows<'a>(&'a self, statement: Statement) -> Result<Rows<'a>, DbErr> {
         self.direct().await?;
-        match &self.0 {
-            LinkKind::Pool { db, .. } => Ok(Box::pin(db.stream_raw(statement).await?)),
+        match &self.kind {
             #[cfg(feature = "postgres")]
-            LinkKind::Local { db, settings, .. } => Local { db, settings }.rows(statement).await,
+            LinkKind::Local(settings) => self.local(settings).rows(statement).await,
             #[cfg(feature = "postgres")]
             LinkKind::Pinned(pinned) => pinned.rows(statement).await,
+            _ => Ok(Box::pin(self.way.db.stream_raw(statement).await?)),
         }
     }
 
     async fn begin(&self, options: TransactionOptions) -> Result<Unit, DbErr> {
         self.direct().await?;
-        match &self.0 {
+        let kind = match &self.kind {
+            LinkKind::Pool => UnitKind::SeaOrm(self.way.db.begin_with_options(options).await?),
             #[cfg(feature = "postgres")]
-            LinkKind::Pool { db, told: Some(settings), .. } | LinkKind::Local { db, settings, .. } => {
-                Ok(Unit(UnitKind::Pinned(Local { db, settings }.begin(&options).await?)))
+            LinkKind::Told(settings) | LinkKind::Local(settings) => {
+                UnitKind::Pinned(self.local(settings).begin(&options).await?)
             }
-            LinkKind::Pool { db, .. } => Ok(Unit(UnitKind::SeaOrm(db.begin_with_options(options).await?))),
             #[cfg(feature = "postgres")]
-            LinkKind::Pinned(pinned) => Ok(Unit(UnitKind::Pinned(pinned.begin(&options).await?))),
-        }
+            LinkKind::Pinned(pinned) => UnitKind::Pinned(pinned.begin(&options).await?),
+        };
+        Ok(Unit { kind, way: Arc::clone(&self.way) })
     }
 
     fn support_returning(&self) -> bool {
-        match &self.0 {
-            LinkKind::Pool { db, .. } => db.support_returning(),
-            #[cfg(feature = "postgres")]
-            LinkKind::Local { .. } | LinkKind::Pinned(_) => true,
-        }
+        self.way.db.support_returning()
     }
 
     fn is_mock(&self) -> bool {
-        match &self.0 {
-            LinkKind::Pool { db, .. } => db.is_mock_connection(),
-            #[cfg(feature = "postgres")]
-            LinkKind::Local { .. } | LinkKind::Pinned(_) => false,
-        }
+        self.is_pool() && self.way.db.is_mock_connection()
+    }
+
+    fn rewriter(&self) -> Option<&Rewriter> {
+        self.way.rewriter.as_ref()
     }
 }
 
 impl Unit {
     pub(crate) async fn commit(self) -> Result<(), DbErr> {
-        match self.0 {
+        match self.kind {
             UnitKind::SeaOrm(transaction) => TransactionSession::commit(transaction).await,
             #[cfg(feature = "postgres")]
             UnitKind::Pinned(pinned) => pinned.commit().await,
@@ -272,7 +305,7 @@ impl Unit {
     }
 
     pub(crate) async fn rollback(self) -> Result<(), DbErr> {
-        match self.0 {
+        match self.kind {
             UnitKind::SeaOrm(transaction) => TransactionSession::rollback(transaction).await,
             #[cfg(feature = "postgres")]
             UnitKind::Pinned(pinned) => pinned.rollback().await,
@@ -282,7 +315,7 @@ impl Unit {
 
 impl Conduit for Unit {
     fn backend(&self) -> DbBackend {
-        match &self.0 {
+        match &self.kind {
             UnitKind::SeaOrm(transaction) => ConnectionTrait::get_database_backend(transaction),
             #[cfg(feature = "postgres")]
             UnitKind::Pinned(_) => DbBackend::Postgres,
@@ -290,7 +323,7 @@ impl Conduit for Unit {
     }
 
     fn execute(&self, statement: Statement) -> Answer<'_, ExecResult> {
-        match &self.0 {
+        match &self.kind {
             UnitKind::SeaOrm(transaction) => transaction.execute_raw(statement),
             #[cfg(feature = "postgres")]
             UnitKind::Pinned(pinned) => Box::pin(pinned.execute(statement)),
@@ -298,7 +331,7 @@ impl Conduit for Unit {
     }
 
     fn query_one(&self, statement: Statement) -> Answer<'_, Option<QueryResult>> {
-        match &self.0 {
+        match &self.kind {
             UnitKind::SeaOrm(transaction) => transaction.query_one_raw(statement),
             #[cfg(feature = "postgres")]
             UnitKind::Pinned(pinned) => Box::pin(pinned.query_one(statement)),
@@ -306,7 +339,7 @@ impl Conduit for Unit {
     }
 
     fn query_all(&self, statement: Statement) -> Answer<'_, Vec<QueryResult>> {
-        match &self.0 {
+        match &self.kind {
             UnitKind::SeaOrm(transaction) => transaction.query_all_raw(statement),
             #[cfg(feature = "postgres")]
             UnitKind::Pinned(pinned) => Box::pin(pinned.query_all(statement)),
@@ -314,7 +347,7 @@ impl Conduit for Unit {
     }
 
     async fn rows<'a>(&'a self, statement: Statement) -> Result<Rows<'a>, DbErr> {
-        match &self.0 {
+        match &self.kind {
             UnitKind::SeaOrm(transaction) => Ok(Box::pin(transaction.stream_raw(statement).await?)),
             #[cfg(feature = "postgres")]
             UnitKind::Pinned(pinned) => pinned.rows(statement).await,
@@ -322,17 +355,18 @@ impl Conduit for Unit {
     }
 
     async fn begin(&self, options: TransactionOptions) -> Result<Unit, DbErr> {
-        match &self.0 {
+        let kind = match &self.kind {
             UnitKind::SeaOrm(transaction) => {
-                Ok(Unit(UnitKind::SeaOrm(transaction.begin_with_options(options).await?)))
+                UnitKind::SeaOrm(transaction.begin_with_options(options).await?)
             }
             #[cfg(feature = "postgres")]
-            UnitKind::Pinned(pinned) => Ok(Unit(UnitKind::Pinned(pinned.begin(&options).await?))),
-        }
+            UnitKind::Pinned(pinned) => UnitKind::Pinned(pinned.begin(&options).await?),
+        };
+        Ok(Unit { kind, way: Arc::clone(&self.way) })
     }
 
     fn support_returning(&self) -> bool {
-        match &self.0 {
+        match &self.kind {
             UnitKind::SeaOrm(transaction) => transaction.support_returning(),
             #[cfg(feature = "postgres")]
             UnitKind::Pinned(_) => true,
@@ -340,20 +374,26 @@ impl Conduit for Unit {
     }
 
     fn is_mock(&self) -> bool {
-        match &self.0 {
+        match &self.kind {
             UnitKind::SeaOrm(transaction) => transaction.is_mock_connection(),
             #[cfg(feature = "postgres")]
             UnitKind::Pinned(_) => false,
         }
     }
+
+    fn rewriter(&self) -> Option<&Rewriter> {
+        self.way.rewriter.as_ref()
+    }
 }
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match &self.0 {
-            LinkKind::Pool { .. } => "Link(a pool)",
+        f.write_str(match &self.kind {
+            LinkKind::Pool => "Link(a pool)",
             #[cfg(feature = "postgres")]
-            LinkKind::Local { .. } => "Link(a transaction for each statement)",
+            LinkKind::Told(_) => "Link(a pool)",
+            #[cfg(feature = "postgres")]
+            LinkKind::Local(_) => "Link(a transaction for each statement)",
             #[cfg(feature = "postgres")]
             LinkKind::Pinned(_) => "Link(a pinned connection)",
         })

@@ -14,7 +14,6 @@ use tenancy_core::TenantContext;
 
 use crate::conduit::{Conduit, Link, Rows, Unit};
 use crate::error::{Error, ErrorKind};
-use crate::rewrite::Rewriter;
 use crate::schema::SchemaName;
 use crate::scrub::scrub;
 use crate::stream::TenantStream;
@@ -28,7 +27,6 @@ use crate::value::TenantValue;
 pub struct TenantConnection<C = Link> {
     inner: C,
     context: TenantContext,
-    rewriter: Rewriter,
     /// What unqualified names of the tenant's tables are qualified with.
     schema: Option<SchemaName>,
     /// Whether the tenant's rows are where `inner` reaches.
@@ -45,8 +43,9 @@ pub type TenantTransaction = TenantConnection<Unit>;
 pub type TenantSession = TenantConnection;
 
 impl<C> TenantConnection<C> {
-    pub(crate) fn new(inner: C, context: TenantContext, rewriter: Rewriter) -> Self {
-        Self { inner, context, rewriter, schema: None, placed: true }
+    #[inline]
+    pub(crate) fn new(inner: C, context: TenantContext) -> Self {
+        Self { inner, context, schema: None, placed: true }
     }
 
     #[cfg(feature = "postgres")]
@@ -66,14 +65,6 @@ impl<C> TenantConnection<C> {
         &self.inner
     }
 
-    /// Where the statement stands: it is moved as seldom as can be.
-    fn scope(&self, statement: &mut Statement) -> Result<(), Error> {
-        self.serves()?;
-        let values = &mut statement.values.get_or_insert_with(|| sea_orm::Values(Vec::new())).0;
-        let tenant = TenantValue::of(&self.context);
-        self.rewriter.rewrite_in(&mut statement.sql, values, &tenant, self.schema.as_ref())
-    }
-
     /// Nothing runs for a tenant that is not active, or whose rows are elsewhere.
     fn serves(&self) -> Result<(), Error> {
         if !self.context.is_still_active() {
@@ -89,11 +80,26 @@ impl<C> TenantConnection<C> {
         TenantConnection {
             inner,
             context: self.context.clone(),
-            rewriter: self.rewriter.clone(),
             schema: self.schema.clone(),
             placed: self.placed,
         }
     }
+}
+
+impl<C: Conduit> TenantConnection<C> {
+    /// Where the statement stands: it is moved as seldom as can be.
+    fn scope(&self, statement: &mut Statement) -> Result<(), Error> {
+        self.serves()?;
+        let values = &mut statement.values.get_or_insert_with(|| sea_orm::Values(Vec::new())).0;
+        let tenant = TenantValue::of(&self.context);
+        let rewriter = self.inner.rewriter().ok_or_else(lawless)?;
+        rewriter.rewrite_in(&mut statement.sql, values, &tenant, self.schema.as_ref())
+    }
+}
+
+/// Whoever makes a tenant's connection gives it a rewriter; should that be forgotten, nothing runs.
+fn lawless() -> Error {
+    Error::new(ErrorKind::Policy, "a connection without a policy", "nothing is known of its tables")
 }
 
 pub(crate) fn inactive() -> Error {

@@ -6,7 +6,7 @@ use sea_orm::{
     TransactionOptions,
 };
 
-use crate::conduit::{Conduit, Link, Unit};
+use crate::conduit::{Conduit, Link, LinkKind, Unit, Way};
 
 /// A connection or transaction whose statements run as they are, by the way that suits what is before the server.
 #[derive(Clone, Debug)]
@@ -14,21 +14,20 @@ pub(crate) struct Plain<C>(C);
 
 impl Plain<Link> {
     pub(crate) fn to(db: DatabaseConnection) -> Self {
-        Self(Link::pool(db))
+        Self(Link::new(&Way::to(db, None), LinkKind::Pool))
     }
 
     /// Through a pooler in transaction mode: each statement in a transaction of its own, and none prepared by name
     /// (SCH-11, SCH-18).
     #[cfg(feature = "postgres")]
     pub(crate) fn behind_transaction_pooler(db: DatabaseConnection) -> Self {
-        use crate::conduit::LinkKind;
         use crate::wire::Settings;
 
         if db.get_database_backend() != DbBackend::Postgres {
             return Self::to(db);
         }
         let settings = Settings { tenant: None, schema: None, searched: true, role: None, unnamed: true };
-        Self(Link(LinkKind::Local { db, settings, between: None, _lease: None }))
+        Self(Link::new(&Way::to(db, None), LinkKind::Local(settings)))
     }
 }
 

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use axum::body::Body;
 use http::header::HOST;
 use http::{Request, Response};
-use tenancy_core::{Tenant, TenantId, TenantStatus};
+use tenancy_core::{MemoryCatalog, Tenant, TenantId, TenantStatus};
 use tenancy_testkit::gate::Group;
 use tower::Service;
 
@@ -22,7 +22,16 @@ const SPREAD: usize = 8_192;
 
 /// A service with one plain map: what no look-up can do without.
 #[derive(Clone)]
-struct PlainMap(Arc<HashMap<String, Arc<Tenant>>>);
+pub(super) struct PlainMap(Arc<HashMap<String, Arc<Tenant>>>);
+
+impl PlainMap {
+    /// The tenants of `catalog` by their domains.
+    pub(super) fn of(catalog: &MemoryCatalog) -> Self {
+        let domain_of = |tenant: &Arc<Tenant>| tenant.domains()[0].domain.to_string();
+        let known = catalog.tenants();
+        Self(Arc::new(known.iter().map(|tenant| (domain_of(tenant), Arc::clone(tenant))).collect()))
+    }
+}
 
 impl Service<Request<Body>> for PlainMap {
     type Response = Response<Body>;
@@ -47,11 +56,9 @@ pub(super) fn sizes(mut group: Group) -> Group {
     for name in SIZES {
         let size = scaled(name);
         let catalog = tenants(size);
-        let known = catalog.tenants();
-        let domain_of = |tenant: &Arc<Tenant>| tenant.domains()[0].domain.to_string();
-        let map = known.iter().map(|tenant| (domain_of(tenant), Arc::clone(tenant))).collect();
+        let map = PlainMap::of(&catalog);
         group = group
-            .with_service(&format!("map-{name}"), PlainMap(Arc::new(map)), Requests::new(SPREAD, size))
+            .with_service(&format!("map-{name}"), map, Requests::new(SPREAD, size))
             .with_service(
                 &format!("layer-{name}"),
                 around(&scope(catalog, domain())),

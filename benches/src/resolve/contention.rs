@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tenancy_core::{MemoryCatalog, TenantId, TenantStatus};
 use tenancy_testkit::gate::Group;
 
+use super::catalog::PlainMap;
 use super::{GroupExt, Layered, around, domain, scope};
 use crate::fixture::{self, Bare, Requests, scaled, tenants};
 
@@ -66,9 +67,11 @@ fn work_together(
     }
 }
 
-/// One and two threads that serve one and the same tenant.
+/// One and two threads that serve one and the same tenant; and the same with one plain map, whose record is counted too:
+/// how long a count takes to get from one core to the other is the machine's affair.
 pub(super) fn hot_tenant(mut group: Group) -> Group {
-    let layer = scope(tenants(100), domain());
+    let catalog = tenants(100);
+    let (layer, map) = (scope(catalog.clone(), domain()), PlainMap::of(&catalog));
     for (name, size) in [("one", 1), ("two", 2)] {
         let bare = Team::new(size, || {
             let mut requests = Requests::new(1, 1);
@@ -78,8 +81,13 @@ pub(super) fn hot_tenant(mut group: Group) -> Group {
             let (mut service, mut requests) = (around(&layer), Requests::new(1, 1));
             move || fixture::call(&mut service, requests.take())
         });
+        let plain = Team::new(size, || {
+            let (mut service, mut requests) = (map.clone(), Requests::new(1, 1));
+            move || fixture::call(&mut service, requests.take())
+        });
         group = group
             .with_timed_bench(format!("bare-{name}"), move |iterations| bare.run(iterations))
+            .with_timed_bench(format!("map-{name}"), move |iterations| plain.run(iterations))
             .with_timed_bench(format!("layer-{name}"), move |iterations| team.run(iterations));
     }
     group

@@ -7,7 +7,7 @@ use sea_orm::DbErr;
 use tenancy_core::TenantContext;
 
 use super::{Place, Tenancy, elsewhere};
-use crate::conduit::{Link, LinkKind};
+use crate::conduit::{Link, LinkKind, Way};
 use crate::connection::TenantConnection;
 use crate::error::{Error, ErrorKind};
 use crate::pools::{PooledDatabase, Target};
@@ -90,16 +90,17 @@ impl Tenancy {
         let schema = settings.schema.clone();
         let searched = schema.is_some() && self.schemas.addressing == Addressing::Path;
         let suits = leases.pooling == Some(Pooling::Session) && (walled || searched);
-        let kind = if pinned || suits {
+        let rewriter = Some(rewriter.clone());
+        let link = if pinned || suits {
             permitted(pooler, leases)?;
-            LinkKind::Pinned(Pinned::new(leased(lease, settings).await.map_err(scrub)?, 0))
-        } else if pooler || walled || schema.is_some() {
-            LinkKind::Local { db, settings, between: None, _lease: Some(lease) }
+            let pinned = Pinned::new(leased(lease, settings).await.map_err(scrub)?, 0);
+            Link::new(&Way::to(db, rewriter), LinkKind::Pinned(pinned))
         } else {
-            LinkKind::Pool { db, told: Some(settings), between: None, _lease: Some(lease) }
+            let local = pooler || walled || schema.is_some();
+            let kind = if local { LinkKind::Local(settings) } else { LinkKind::Told(settings) };
+            Link::new(&Way::leased(lease, rewriter), kind)
         };
-        let connection = TenantConnection::new(Link(kind), context.clone(), rewriter.clone());
-        Ok(connection.within_schema(schema))
+        Ok(TenantConnection::new(link, context.clone()).within_schema(schema))
     }
 
     /// Other databases than PostgreSQL are told nothing.
@@ -115,9 +116,8 @@ impl Tenancy {
             return Err(Error::new(ErrorKind::Connection, "a session", hint).into());
         }
         let Place::Row = place else { return Err(elsewhere().into()) };
-        let db = lease.db().clone();
-        let link = LinkKind::Pool { db, told: None, between: None, _lease: Some(lease) };
-        Ok(TenantConnection::new(Link(link), context.clone(), self.bare.clone()))
+        let way = Way::leased(lease, Some(self.bare.clone()));
+        Ok(TenantConnection::new(Link::new(&way, LinkKind::Pool), context.clone()))
     }
 }
 

@@ -19,18 +19,14 @@ impl Tenancy {
         self.db.get_database_backend() == DbBackend::Postgres
     }
 
+    #[inline]
     pub(super) fn row_link(&self, context: &TenantContext) -> Link {
-        let db = self.db.clone();
         if !self.is_postgres() {
-            return Link::pool(db);
+            return Link::new(&self.rows, LinkKind::Pool);
         }
         let settings = Settings { unnamed: self.pooler, ..Settings::of(context) };
-        let between = self.unstated();
-        Link(if self.walled || self.pooler {
-            LinkKind::Local { db, settings, between, _lease: None }
-        } else {
-            LinkKind::Pool { db, told: Some(settings), between, _lease: None }
-        })
+        let local = self.walled || self.pooler;
+        Link::new(&self.rows, if local { LinkKind::Local(settings) } else { LinkKind::Told(settings) })
     }
 
     /// What has to be found out before a statement, unless there is a pooler for certain: then all of them are fit for it.
@@ -45,23 +41,12 @@ impl Tenancy {
     pub(super) fn schema_connection(&self, context: &TenantContext, schema: &str) -> TenantConnection {
         let name = SchemaName::new(schema).ok().filter(|_| self.is_postgres());
         let Some(name) = name else {
-            return TenantConnection::new(
-                Link::pool(self.db.clone()),
-                context.clone(),
-                self.rewriter.clone(),
-            )
-            .misplaced();
+            return self.pooled(context).misplaced();
         };
-        let (db, settings) = (self.db.clone(), self.schema_settings(context, name.clone()));
+        let settings = self.schema_settings(context, name.clone());
         let bare = self.schemas.addressing == Addressing::Qualified && !self.pooler && !self.schemas.roles;
-        let between = self.unstated();
-        let link = if bare {
-            LinkKind::Pool { db, told: Some(settings), between, _lease: None }
-        } else {
-            LinkKind::Local { db, settings, between, _lease: None }
-        };
-        TenantConnection::new(Link(link), context.clone(), self.schemas.rewriter.clone())
-            .within_schema(Some(name))
+        let kind = if bare { LinkKind::Told(settings) } else { LinkKind::Local(settings) };
+        TenantConnection::new(Link::new(&self.schemas.way, kind), context.clone()).within_schema(Some(name))
     }
 
     pub(super) fn schema_settings(&self, context: &TenantContext, schema: SchemaName) -> Settings {

@@ -20,7 +20,7 @@ use tenancy_core::TenantContext;
 #[cfg(feature = "postgres")]
 pub(crate) use self::lease::Leases;
 pub(crate) use self::place::Place;
-use crate::conduit::Link;
+use crate::conduit::{Link, LinkKind, Way};
 use crate::connection::{TenantConnection, inactive};
 use crate::danger::Capability;
 use crate::error::{Error, ErrorKind};
@@ -38,6 +38,8 @@ pub struct Tenancy {
     db: DatabaseConnection,
     policy: Arc<Policy>,
     rewriter: Rewriter,
+    /// The way of the tenants whose rows are in shared tables.
+    rows: Arc<Way>,
     /// For databases of which nothing is known but that they are connected to.
     #[cfg(feature = "postgres")]
     bare: Rewriter,
@@ -63,6 +65,7 @@ pub struct Tenancy {
 )]
 struct Schemas {
     rewriter: Rewriter,
+    way: Arc<Way>,
     addressing: Addressing,
     roles: bool,
 }
@@ -90,8 +93,10 @@ impl Tenancy {
         let dialect = Dialect::of(db.get_database_backend())?;
         let careful = Policy { leaky: unwalled(&policy), ..policy.clone() };
         let rewriter = Rewriter::new(&careful, dialect);
+        let rows = Way::to(db.clone(), Some(rewriter.clone()));
         let schemas = Schemas {
             rewriter: Rewriter::addressing(&careful, dialect, Addressing::Path),
+            way: Arc::clone(&rows),
             addressing: Addressing::Path,
             roles: false,
         };
@@ -99,12 +104,13 @@ impl Tenancy {
         let between = between(&db, None);
         #[cfg(feature = "postgres")]
         let shelf = shelf(between.as_ref(), &policy, SessionOptions::default());
-        Ok(Self {
+        let tenancy = Self {
             db,
             policy: Arc::new(policy),
             #[cfg(feature = "postgres")]
             bare: rewriter.clone(),
             rewriter,
+            rows,
             schemas,
             walled: false,
             pooler: false,
@@ -113,7 +119,24 @@ impl Tenancy {
             #[cfg(feature = "postgres")]
             between,
             seal: Arc::new(()),
-        })
+        };
+        Ok(tenancy.laid())
+    }
+
+    /// Lays the ways anew, after something about them changed.
+    fn laid(mut self) -> Self {
+        let way = |rewriter: &Rewriter| {
+            Arc::new(Way {
+                db: self.db.clone(),
+                rewriter: Some(rewriter.clone()),
+                #[cfg(feature = "postgres")]
+                between: self.unstated(),
+                #[cfg(feature = "postgres")]
+                _lease: None,
+            })
+        };
+        (self.rows, self.schemas.way) = (way(&self.rewriter), way(&self.schemas.rewriter));
+        self
     }
 
     /// Takes `db` like [`Tenancy::new`], and makes the one capability to go around its scope.
@@ -136,13 +159,11 @@ impl Tenancy {
     /// Each statement takes any connection of the pool. On PostgreSQL, where the server has to be told the tenant (for
     /// row-level security, or for its schema), a statement outside of a transaction runs in one of its own: two more
     /// round trips, which [`Tenancy::session`] saves.
+    #[inline]
     pub fn tenant(&self, context: &TenantContext) -> TenantConnection {
         match Place::on_the_default_server(context) {
             Some(place) => self.unpinned(context, place),
-            None => {
-                TenantConnection::new(Link::pool(self.db.clone()), context.clone(), self.rewriter.clone())
-                    .misplaced()
-            }
+            None => self.pooled(context).misplaced(),
         }
     }
 
@@ -177,13 +198,18 @@ impl Tenancy {
         Ok(self.unpinned(context, place))
     }
 
+    #[inline]
     fn unpinned(&self, context: &TenantContext, place: Place<'_>) -> TenantConnection {
         match place {
-            Place::Row => {
-                TenantConnection::new(self.row_link(context), context.clone(), self.rewriter.clone())
-            }
+            Place::Row => TenantConnection::new(self.row_link(context), context.clone()),
             Place::Schema(schema) => self.schema_connection(context, schema),
         }
+    }
+
+    /// Any connection of the pool, without a word to the server about the tenant.
+    #[inline]
+    fn pooled(&self, context: &TenantContext) -> TenantConnection {
+        TenantConnection::new(Link::new(&self.rows, LinkKind::Pool), context.clone())
     }
 
     pub(crate) fn granted(&self, capability: &Capability) -> bool {
@@ -205,13 +231,13 @@ impl Tenancy {
 
     #[cfg(not(feature = "postgres"))]
     fn row_link(&self, _: &TenantContext) -> Link {
-        Link::pool(self.db.clone())
+        Link::new(&self.rows, LinkKind::Pool)
     }
 
     #[cfg(not(feature = "postgres"))]
     fn schema_connection(&self, context: &TenantContext, _: &str) -> TenantConnection {
         let _ = (&self.schemas, &self.policy, self.walled, self.pooler, SchemaName::new);
-        TenantConnection::new(Link::pool(self.db.clone()), context.clone(), self.rewriter.clone()).misplaced()
+        self.pooled(context).misplaced()
     }
 }
 

@@ -40,7 +40,7 @@ impl Tenancy {
             self.pooler = pooling == Pooling::Transaction;
         }
         self.shelf = shelf(self.between.as_ref(), &self.policy, options);
-        self
+        self.laid()
     }
 
     /// States that a pooler in transaction mode, such as PgBouncer, is between this program and PostgreSQL.
@@ -72,7 +72,7 @@ impl Tenancy {
     #[must_use]
     pub fn behind_transaction_pooler(mut self) -> Self {
         self.pooler = true;
-        self
+        self.laid()
     }
 
     /// Names the tables of tenants with their schema in every statement, instead of setting where the connection looks
@@ -122,6 +122,6 @@ impl Tenancy {
         // Row-level security guards shared tables; a schema's tables are one tenant's.
         let policy = Policy { leaky: unwalled(&self.policy), ..policy };
         self.schemas.rewriter = Rewriter::addressing(&policy, dialect, self.schemas.addressing);
-        self
+        self.laid()
     }
 }

@@ -12,6 +12,7 @@ pub(crate) enum Place<'a> {
 }
 
 impl<'a> Place<'a> {
+    #[inline]
     pub(super) fn on_the_default_server(context: &'a TenantContext) -> Option<Self> {
         match context.placement() {
             Placement::Row => Some(Self::Row),

@@ -70,16 +70,15 @@ impl Tenancy {
         if self.pooler {
             return Err(crate::session::pooled("a session").into());
         }
-        let (settings, rewriter) = match place {
-            Place::Row => (Settings::of(context), &self.rewriter),
+        let (settings, way) = match place {
+            Place::Row => (Settings::of(context), &self.rows),
             Place::Schema(schema) => {
-                (self.schema_settings(context, SchemaName::new(schema)?), &self.schemas.rewriter)
+                (self.schema_settings(context, SchemaName::new(schema)?), &self.schemas.way)
             }
         };
         let schema = settings.schema.clone();
         let pinned = Pinned::new(shelf.take(settings).await.map_err(crate::scrub::scrub)?, 0);
-        let connection =
-            TenantConnection::new(Link(LinkKind::Pinned(pinned)), context.clone(), rewriter.clone());
+        let connection = TenantConnection::new(Link::new(way, LinkKind::Pinned(pinned)), context.clone());
         Ok(connection.within_schema(schema))
     }
 

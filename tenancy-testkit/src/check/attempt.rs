@@ -108,6 +108,7 @@ impl Bench {
         run.patient_from = how.patient_from;
         run.looks_from = how.patient_from.unwrap_or(0);
         run.eager = how.eager;
+        run.crowded = program.crowded;
         run.excused = self.excused.clone();
         run.late = self.late.clone();
         run.meter = Arc::clone(&self.meter);
@@ -197,7 +198,9 @@ impl Bench {
         patient: Option<u16>,
     ) -> Result<bool, Error> {
         for _ in 0..AGAIN {
-            let how = How { patient_from: patient, eager: true, ..How::default() };
+            // A crowd's rows are looked at now and then, unless it is for them.
+            let eager = patient.is_some() || !program.crowded;
+            let how = How { patient_from: patient, eager, ..How::default() };
             let (attempt, _) = self.together(program, how).await?;
             let same = |other: &Finding| {
                 // What is waited for is one step's doing.

@@ -86,6 +86,8 @@ pub(crate) struct Program {
     pub(crate) steps: Vec<Step>,
     /// How many tenants' answers are worth comparing with those that they get alone.
     pub(crate) compared: usize,
+    /// Whether all tenants are at work all the time: no change of an active tenant's is then put down to one request.
+    pub(crate) crowded: bool,
 }
 
 impl Action {
@@ -184,7 +186,7 @@ mod tests {
         let world = World::new(1, &[Standing::Active; 3], false, 1);
         let together = Action::Together([2, 0, 1].map(call).into_iter().enumerate().collect());
         let steps = vec![Step { number: 9, action: together }];
-        let alone = Program { world, threads: false, steps, compared: 1 }.alone(0);
+        let alone = Program { world, threads: false, steps, compared: 1, crowded: false }.alone(0);
         let Action::Together(calls) = &alone.steps[0].action else { panic!("{alone:?}") };
         assert_eq!(calls.iter().map(|(at, call)| (*at, call.caller)).collect::<Vec<_>>(), [(1, 0)]);
     }
@@ -197,7 +199,7 @@ mod tests {
             let actions = [Action::Call(call(0)), breaks, Action::Call(call(0))];
             let steps = (0..).zip(actions).map(|(number, action)| Step { number, action }).collect();
             let world = World::new(1, &[Standing::Active; 2], false, 1);
-            let alone = Program { world, threads: false, steps, compared: 1 }.alone(0);
+            let alone = Program { world, threads: false, steps, compared: 1, crowded: false }.alone(0);
             assert_eq!(alone.steps.iter().map(|step| step.number).collect::<Vec<_>>(), [0]);
         }
     }

@@ -27,7 +27,7 @@ fn searched(bug: Bug) -> Result<Verdict, Error> {
 }
 
 /// Each kind of leak, and the detectors that may be the first to notice it.
-const LEAKS: [(Bug, &[Detector]); 18] = [
+const LEAKS: [(Bug, &[Detector]); 19] = [
     (Bug::List, &[Detector::Canary]),
     (Bug::ById, &[Detector::Canary, Detector::Oracle]),
     (Bug::Logged, &[Detector::Log]),
@@ -43,6 +43,7 @@ const LEAKS: [(Bug, &[Detector]); 18] = [
     (Bug::Interleaved, &[Detector::Canary]),
     (Bug::Remembered, &[Detector::Canary]),
     (Bug::Restored, &[Detector::Canary]),
+    (Bug::Crowded, &[Detector::Canary]),
     (Bug::Forwarded, &[Detector::Canary, Detector::Unresolved, Detector::Cache]),
     (Bug::NeverThere, &[Detector::Lifecycle]),
     (Bug::Spelled, &[Detector::Lifecycle]),

@@ -23,18 +23,25 @@ pub(super) enum Kind {
     Harmed,
     /// All of it, and at random.
     Whole,
+    /// Many requests of everybody at the same time.
+    Crowd,
 }
 
-const KINDS: [Kind; 9] = [
+/// A crowd is over in a second, and there is one more of them in each round for every two others.
+const KINDS: [Kind; 13] = [
     Kind::Reads,
     Kind::Doors,
     Kind::Ids,
     Kind::Meetings,
+    Kind::Crowd,
     Kind::Ends,
     Kind::Broken,
+    Kind::Crowd,
     Kind::Dropped,
     Kind::Harmed,
+    Kind::Crowd,
     Kind::Whole,
+    Kind::Crowd,
 ];
 
 /// The kinds in their order, for this service: nothing breaks on a way that cannot be broken.

@@ -3,6 +3,7 @@
 //! The first programs are short ones of one kind each, so that what a single request shows is seen within seconds; after
 //! them come the same kinds in other worlds, and long programs of everything.
 
+mod crowd;
 mod harmed;
 mod kind;
 mod mixed;
@@ -46,6 +47,7 @@ pub(crate) fn program(service: &Service, seed: u64, number: u64) -> Program {
         Kind::Dropped => author.dropped(&world, seed),
         Kind::Broken => author.broken_often(&world, seed, round),
         Kind::Harmed => author.harmed(&world, seed, round),
+        Kind::Crowd => author.crowd(&world, seed),
         Kind::Whole => {}
     }
     let compared = match kind {
@@ -53,7 +55,10 @@ pub(crate) fn program(service: &Service, seed: u64, number: u64) -> Program {
         Kind::Ids | Kind::Meetings => 1,
         _ => 0,
     };
-    Program { world, threads: round % 4 == 3, steps: author.steps, compared }
+    let crowded = kind == Kind::Crowd;
+    // Every second crowd is on several threads.
+    let threads = if crowded { number % 2 == 1 } else { round % 4 == 3 };
+    Program { world, threads, steps: author.steps, compared, crowded }
 }
 
 /// The long program with this number.
@@ -62,7 +67,7 @@ pub(crate) fn whole(service: &Service, seed: u64, number: u64) -> Program {
     let (world, _) = world(service, seed, Kind::Whole, round);
     let mut author = Author::new(service, seed, number, &world);
     author.whole(&world, seed, round);
-    Program { world, threads: round % 4 == 3, steps: author.steps, compared: 1 }
+    Program { world, threads: round % 4 == 3, steps: author.steps, compared: 1, crowded: false }
 }
 
 fn has_schemas(service: &Service) -> bool {
@@ -106,7 +111,11 @@ fn world(service: &Service, seed: u64, kind: Kind, round: u64) -> (World, usize)
         standings.push(Standing::Later);
     }
     // One connection hides what eight show, and the reverse (KIT-04).
-    let first = u64::from(matches!(kind, Kind::Dropped | Kind::Broken | Kind::Harmed));
+    let first = match kind {
+        Kind::Dropped | Kind::Broken | Kind::Harmed => 1,
+        Kind::Crowd => 2,
+        _ => 0,
+    };
     let pool_size = [2, 1, 8][((round + first) % 3) as usize];
     // Names that differ in their last characters alone in every second round, and in the round in which all is new.
     let long = (round + u64::from(matches!(kind, Kind::Reads | Kind::Meetings))) % 2 == 1;

@@ -62,6 +62,8 @@ pub(crate) struct Run<'a> {
     recorded: Option<BTreeMap<(u16, usize), Vec<Value>>>,
     /// Whether rows are looked at after each step that may have changed any, rather than after several.
     pub(crate) eager: bool,
+    /// See [`Program::crowded`].
+    pub(crate) crowded: bool,
     /// Steps after which the rows are still to be looked at.
     deferred: Option<rows::Deferred>,
     /// Whether what was found may be the doing of an earlier step than the one that it is put down to.
@@ -113,6 +115,7 @@ impl<'a> Run<'a> {
             judging,
             recorded: None,
             eager: false,
+            crowded: false,
             deferred: None,
             vague: false,
             tasks: 0,

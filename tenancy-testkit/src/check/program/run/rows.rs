@@ -96,11 +96,18 @@ impl Run<'_> {
     /// Whether the rows are left for later: after requests that must not change any, or their caller's alone, and that
     /// are followed by others of this kind. What has changed then is looked for step by step in another run.
     pub(super) fn defers(&mut self, step: &Step, first: usize, writers: &[usize]) -> bool {
-        let faulty = self.records[first..].iter().all(|record| !record.signal.is_proper());
+        let faulty = || self.records[first..].iter().all(|record| !record.signal.is_proper());
         let alike = self.deferred.as_ref().is_none_or(|deferred| deferred.writers == writers);
-        let call = matches!(step.action, Action::Call(_));
-        let can =
-            call && faulty && alike && !self.eager && self.plant.is_none() && self.patient_from.is_none();
+        let of_this_kind = match step.action {
+            Action::Call(_) => faulty(),
+            Action::Together(_) => self.crowded,
+            _ => false,
+        };
+        let hasty = match self.patient_from {
+            Some(from) => self.crowded && step.number < from,
+            None => !self.eager,
+        };
+        let can = of_this_kind && alike && hasty && self.plant.is_none();
         let count = self.deferred.as_ref().map_or(0, |deferred| deferred.count) + 1;
         if can && count <= MOST_DEFERRED {
             self.deferred = Some(Deferred { writers: writers.to_vec(), last: step.number, count });
@@ -112,8 +119,14 @@ impl Run<'_> {
 
     /// Whether `step` can run before the rows are looked at for the steps before it.
     pub(super) fn may_wait(&self, step: &Step) -> bool {
-        let (Some(deferred), Action::Call(call)) = (&self.deferred, &step.action) else {
-            return self.deferred.is_none();
+        let Some(deferred) = &self.deferred else { return true };
+        let call = match &step.action {
+            Action::Call(call) => call,
+            // Whoever writes in a crowd is one of its writers.
+            Action::Together(_) if self.crowded => {
+                return deferred.count < MOST_DEFERRED && deferred.writers == self.everybody();
+            }
+            _ => return false,
         };
         let operation = &self.service.operations[call.operation];
         if call.signal.is_proper() {
