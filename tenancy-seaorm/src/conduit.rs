@@ -356,9 +356,7 @@ impl Conduit for Unit {
 
     async fn begin(&self, options: TransactionOptions) -> Result<Unit, DbErr> {
         let kind = match &self.kind {
-            UnitKind::SeaOrm(transaction) => {
-                UnitKind::SeaOrm(transaction.begin_with_options(options).await?)
-            }
+            UnitKind::SeaOrm(transaction) => UnitKind::SeaOrm(transaction.begin_with_options(options).await?),
             #[cfg(feature = "postgres")]
             UnitKind::Pinned(pinned) => UnitKind::Pinned(pinned.begin(&options).await?),
         };

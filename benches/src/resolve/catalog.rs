@@ -57,13 +57,11 @@ pub(super) fn sizes(mut group: Group) -> Group {
         let size = scaled(name);
         let catalog = tenants(size);
         let map = PlainMap::of(&catalog);
-        group = group
-            .with_service(&format!("map-{name}"), map, Requests::new(SPREAD, size))
-            .with_service(
-                &format!("layer-{name}"),
-                around(&scope(catalog, domain())),
-                Requests::new(SPREAD, size),
-            );
+        group = group.with_service(&format!("map-{name}"), map, Requests::new(SPREAD, size)).with_service(
+            &format!("layer-{name}"),
+            around(&scope(catalog, domain())),
+            Requests::new(SPREAD, size),
+        );
     }
     group
 }

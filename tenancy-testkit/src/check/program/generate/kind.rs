@@ -27,13 +27,12 @@ pub(super) enum Kind {
     Crowd,
 }
 
-/// A crowd is over in a second, and there is one more of them in each round for every two others.
+/// What a short program shows is shown in fewer steps than by a crowd; of these there is one for every two others.
 const KINDS: [Kind; 13] = [
     Kind::Reads,
     Kind::Doors,
     Kind::Ids,
     Kind::Meetings,
-    Kind::Crowd,
     Kind::Ends,
     Kind::Broken,
     Kind::Crowd,
@@ -41,6 +40,7 @@ const KINDS: [Kind; 13] = [
     Kind::Harmed,
     Kind::Crowd,
     Kind::Whole,
+    Kind::Crowd,
     Kind::Crowd,
 ];
 

@@ -56,8 +56,8 @@ pub(crate) fn program(service: &Service, seed: u64, number: u64) -> Program {
         _ => 0,
     };
     let crowded = kind == Kind::Crowd;
-    // Every second crowd is on several threads.
-    let threads = if crowded { number % 2 == 1 } else { round % 4 == 3 };
+    // Half of the crowds are on several threads.
+    let threads = if crowded { number % 3 == 2 } else { round % 4 == 3 };
     Program { world, threads, steps: author.steps, compared, crowded }
 }
 
