@@ -43,7 +43,7 @@ impl<C: TenantCatalog> Engine<C> {
             ledger.allowance.give_back();
         }
         let Some(record) = self.accept(ledger, ticket, &new) else { return Answer::Outdated };
-        if self.present.get(&ticket.key, |entry| entry.started > ticket.started) == Some(true)
+        if self.present.get(&*ticket.key, |entry| entry.started > ticket.started) == Some(true)
             && self.other_owner(&ticket.key, record.id()).is_some()
         {
             return Answer::Outdated;
@@ -144,7 +144,7 @@ impl<C: TenantCatalog> Engine<C> {
     }
 
     fn commit_absent(&self, ledger: &mut Ledger, ticket: &Ticket, now: u64) -> Answer {
-        let entry = self.present.get(&ticket.key, Arc::clone);
+        let entry = self.present.get(&*ticket.key, Arc::clone);
         if entry.as_ref().is_some_and(|entry| entry.started > ticket.started && entry.current().is_some()) {
             return Answer::Outdated;
         }
@@ -174,7 +174,7 @@ impl<C: TenantCatalog> Engine<C> {
     /// bounded time, and never once a newer record was announced (DIR-08).
     fn commit_error(&self, ledger: &mut Ledger, ticket: &Ticket, error: Error, now: u64) -> Answer {
         count(&self.counters.errors);
-        let entry = self.present.get(&ticket.key, Arc::clone);
+        let entry = self.present.get(&*ticket.key, Arc::clone);
         let Some(entry) = entry.filter(|entry| entry.current().is_some() && now < entry.stale_until) else {
             return Answer::Failed(error);
         };

@@ -7,7 +7,7 @@ use super::allowance::Allowance;
 use super::clock::{Clock, nanos};
 use super::flight::{Flight, Waiter};
 use super::ledger::{Flying, Ledger};
-use super::snapshot::Snapshot;
+use super::snapshot::{Name, Snapshot};
 use super::stats::{CacheStats, Counters, count};
 use super::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 use super::{Answer, Options};
@@ -77,14 +77,19 @@ impl<C: TenantCatalog> Engine<C> {
         self.peek(key, now).unwrap_or_else(|| self.join(&key.clone().into_owned(), now))
     }
 
-    fn peek(&self, key: &TenantKey<'_>, now: u64) -> Option<Look> {
-        let found = self.present.get(key, |entry| {
+    /// Returns the tenant that `name` is known to denote now.
+    pub(super) fn at_hand<'n>(&self, name: impl Into<Name<'n>>, now: u64) -> Option<Arc<Tenant>> {
+        let found = self.present.get(name, |entry| {
             let tenant = entry.current().filter(|_| now < entry.fresh_until)?;
             entry.touch();
             Some(Arc::clone(tenant))
-        });
-        if let Some(tenant) = found.flatten() {
-            self.counters.hits.add();
+        })??;
+        self.counters.hits.add();
+        Some(found)
+    }
+
+    fn peek(&self, key: &TenantKey<'_>, now: u64) -> Option<Look> {
+        if let Some(tenant) = self.at_hand(key, now) {
             return Some(Look::Found(tenant));
         }
         let is_absent = self.absent.get(key, |entry| {

@@ -8,12 +8,40 @@ use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 
 use super::sync::Published;
-use crate::{Tenant, TenantKey};
+use crate::catalog::ExactName;
+use crate::{Tenant, TenantId, TenantKey};
 
 /// A write copies about a thousandth of the names.
 const MOST_SHARDS: usize = 1024;
 /// Smaller shards would fill unevenly, and evict while there is room elsewhere.
 const LEAST_SHARD: usize = 64;
+
+/// What is looked up: texts as the bytes that they are, since those of a request need not be known to be a name.
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
+pub(super) enum Name<'a> {
+    Id(&'a TenantId),
+    Slug(&'a [u8]),
+    Domain(&'a [u8]),
+}
+
+impl<'a> From<&'a TenantKey<'_>> for Name<'a> {
+    fn from(key: &'a TenantKey<'_>) -> Self {
+        match key {
+            TenantKey::Id(id) => Self::Id(id),
+            TenantKey::Slug(slug) => Self::Slug(slug.as_str().as_bytes()),
+            TenantKey::Domain(name) => Self::Domain(name.as_bytes()),
+        }
+    }
+}
+
+impl<'a> From<ExactName<'a>> for Name<'a> {
+    fn from(name: ExactName<'a>) -> Self {
+        match name {
+            ExactName::Slug(name) => Self::Slug(name),
+            ExactName::Domain(name) => Self::Domain(name),
+        }
+    }
+}
 
 /// What the cache holds about one name.
 pub(super) struct Entry {
@@ -31,6 +59,10 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    fn name(&self) -> Name<'_> {
+        Name::from(&*self.key)
+    }
+
     /// Returns the tenant, unless a newer record of it is known or expected.
     pub(super) fn current(&self) -> Option<&Arc<Tenant>> {
         self.tenant.as_ref().filter(|tenant| !tenant.is_superseded())
@@ -81,10 +113,15 @@ impl Snapshot {
         self.len.load(Ordering::Relaxed)
     }
 
-    /// Calls `read` with the entry of `key`, if there is one. Takes no lock.
-    pub(super) fn get<R>(&self, key: &TenantKey<'_>, read: impl FnOnce(&Arc<Entry>) -> R) -> Option<R> {
-        let hash = self.hasher.hash_one(key);
-        self.shard(hash).read(|shard| shard?.find(hash, |entry| *entry.key == *key).map(read))
+    /// Calls `read` with the entry of `name`, if there is one. Takes no lock.
+    pub(super) fn get<'n, R>(
+        &self,
+        name: impl Into<Name<'n>>,
+        read: impl FnOnce(&Arc<Entry>) -> R,
+    ) -> Option<R> {
+        let name = name.into();
+        let hash = self.hasher.hash_one(name);
+        self.shard(hash).read(|shard| shard?.find(hash, |entry| entry.name() == name).map(read))
     }
 
     /// Puts `entry` under its key. Writers take turns; the caller sees to that, here and below.
@@ -98,7 +135,7 @@ impl Snapshot {
             if shard.len() >= self.shard_capacity {
                 displaced.evicted = self.evict(shard, now);
             }
-            shard.insert_unique(hash, Arc::clone(entry), |entry| self.hasher.hash_one(&*entry.key));
+            shard.insert_unique(hash, Arc::clone(entry), |entry| self.hasher.hash_one(entry.name()));
         });
         displaced
     }
@@ -125,13 +162,13 @@ impl Snapshot {
             // All were used: everyone starts anew.
             shard.iter().for_each(|entry| entry.used.store(false, Ordering::Relaxed));
         }
-        let hash = self.hasher.hash_one(&*victim.key);
+        let hash = self.hasher.hash_one(victim.name());
         shard.find_entry(hash, |found| Arc::ptr_eq(found, &victim)).ok()?.remove();
         Some(victim)
     }
 
     fn change(&self, key: &TenantKey<'_>, change: impl FnOnce(&mut Shard, u64)) {
-        let hash = self.hasher.hash_one(key);
+        let hash = self.hasher.hash_one(Name::from(key));
         let shard = self.shard(hash);
         let mut table = shard.read(|table| table.cloned()).unwrap_or_default();
         let before = table.len();

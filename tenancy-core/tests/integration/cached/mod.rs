@@ -1,6 +1,7 @@
 //! The cached catalog from outside, over a store that can be slow, down, hung or behind.
 
 mod change;
+mod exact;
 mod flood;
 mod outage;
 mod time;
