@@ -15,14 +15,14 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use super::{ExactName, sync};
+use super::sync;
 pub use builder::CachedCatalogBuilder;
 use builder::Options;
 pub use clock::{Clock, ManualClock, MonotonicClock};
 use engine::{Engine, Look, refused};
 pub use stats::CacheStats;
 
-use crate::{Error, Lookup, Tenant, TenantCatalog, TenantId, TenantKey};
+use crate::{Error, ExactName, Lookup, Tenant, TenantCatalog, TenantId, TenantKey};
 
 /// What a load comes to, for all who wait for it.
 #[derive(Clone)]

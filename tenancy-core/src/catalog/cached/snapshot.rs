@@ -8,8 +8,7 @@ use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 
 use super::sync::Published;
-use crate::catalog::ExactName;
-use crate::{Tenant, TenantId, TenantKey};
+use crate::{ExactName, Tenant, TenantId, TenantKey};
 
 /// A write copies about a thousandth of the names.
 const MOST_SHARDS: usize = 1024;
