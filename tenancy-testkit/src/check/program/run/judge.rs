@@ -95,7 +95,7 @@ impl Run<'_> {
         {
             return Ok(Some(found));
         }
-        // In a crowd what is left behind is soon met again.
+        // A crowd is looked at in passing: a look at every connection takes longer than its requests.
         if crowd && !step.number.is_multiple_of(8) {
             return Ok(None);
         }
