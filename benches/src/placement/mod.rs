@@ -4,6 +4,7 @@
 
 mod first;
 mod memory;
+mod pinned;
 mod schemas;
 mod wall;
 

@@ -7,6 +7,7 @@ use tenancy_seaorm::rls::{IdType, RowSecurity};
 use tenancy_seaorm::session::SessionOptions;
 use tenancy_testkit::gate::Group;
 
+use super::pinned::ByHand;
 use super::{Runtime, context, open, shared_runtime, ten, turns};
 use crate::statement::{TENANT, fill, policy};
 
@@ -75,11 +76,29 @@ pub(super) fn transactions(group: Group, url: &str) -> Group {
     group.with_bench("by-hand", by_hand).with_bench("scoped", scoped).with_bench("walled", walled)
 }
 
-/// Ten statements of one request: with the filter by hand, in a session, and in one behind the wall.
+/// Ten statements of one request: with the filter by hand, on whatever connection each gets, on one that is kept, and on
+/// one that is kept and told the tenant for a wall by hand; in a session, and in one behind the wall.
 pub(super) fn sessions(group: Group, url: &str) -> Group {
     let Ways { runtime, db, scoped, walled } = Ways::to(url);
+    let behind = runtime.block_on(open(url, Some(WALLED)));
+    let (shared, mut turn, pool) = (runtime.clone(), turns(1_000), db.clone());
+    let by_hand = move || shared.block_on(ten(&pool, turn(), Some(TENANT))).expect("they run");
     let (shared, mut turn) = (runtime.clone(), turns(1_000));
-    let by_hand = move || shared.block_on(ten(&db, turn(), Some(TENANT))).expect("they run");
+    let kept = move || {
+        let done = async { ten(&ByHand::open(&db).await?, turn(), Some(TENANT)).await };
+        shared.block_on(done).expect("they run")
+    };
+    let (shared, mut turn) = (runtime.clone(), turns(1_000));
+    let told = move || {
+        let done = async {
+            let connection = ByHand::open(&behind).await?;
+            connection.tell(&TENANT.to_string()).await?;
+            let rows = ten(&connection, turn(), Some(TENANT)).await?;
+            connection.tell("").await?;
+            Ok::<_, sea_orm::DbErr>(rows)
+        };
+        shared.block_on(done).expect("they run")
+    };
     let through = |tenancy: Tenancy| {
         let (runtime, mut turn) = (runtime.clone(), turns(1_000));
         let tenant = context(TENANT, Placement::Row);
@@ -89,5 +108,6 @@ pub(super) fn sessions(group: Group, url: &str) -> Group {
         }
     };
     let (scoped, walled) = (through(scoped), through(walled));
-    group.with_bench("by-hand", by_hand).with_bench("scoped", scoped).with_bench("walled", walled)
+    let group = group.with_bench("by-hand", by_hand).with_bench("kept-by-hand", kept);
+    group.with_bench("walled-by-hand", told).with_bench("scoped", scoped).with_bench("walled", walled)
 }

@@ -31,6 +31,8 @@ const REPLAYS: usize = 25;
 const PLACES: u64 = 3;
 /// The part of the budget after which all detectors are checked.
 const HALF: u32 = 2;
+/// How many programs run at a time for each processor: a program lets time pass about as often as it works.
+const LANES: usize = 2;
 /// How often a program is run again after something that was nobody's doing.
 const DOUBTS: usize = 4;
 
@@ -92,7 +94,7 @@ impl Search {
     }
 
     pub(crate) fn run(&self, programs: u64) -> Result<Verdict, Error> {
-        let lanes = thread::available_parallelism().map_or(1, usize::from);
+        let lanes = LANES * thread::available_parallelism().map_or(1, usize::from);
         thread::scope(|scope| {
             // One lane checks the detectors, the first one at once and the others when half of the time has passed without
             // a leak: one that is seen needs no such proof.
