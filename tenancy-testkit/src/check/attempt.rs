@@ -48,6 +48,8 @@ pub(crate) struct Bench {
     meter: Arc<Meter>,
     /// What was looked at again and found to be nobody's doing.
     pub(crate) excused: BTreeSet<(u16, Detector)>,
+    /// When an attempt ends, however many steps are left.
+    pub(crate) until: Option<Instant>,
 }
 
 /// How a program is run with everybody.
@@ -56,13 +58,14 @@ struct How {
     plant: Option<Plant>,
     patient_from: Option<u16>,
     eager: bool,
+    until: Option<Instant>,
     /// Without looking for anything but answers.
     blind: bool,
 }
 
 impl Bench {
     pub(crate) fn new(start: Start, log: Log, late: Late, meter: Arc<Meter>) -> Self {
-        Self { start, log, noise: Noise::new(), late, meter, excused: BTreeSet::new() }
+        Self { start, log, noise: Noise::new(), late, meter, excused: BTreeSet::new(), until: None }
     }
 
     pub(crate) async fn service(&self, world: World) -> Result<Service, Error> {
@@ -79,7 +82,7 @@ impl Bench {
         twins: &[usize],
         plant: Option<Plant>,
     ) -> Result<Attempt, Error> {
-        let how = How { plant, ..How::default() };
+        let how = How { plant, until: self.until, ..How::default() };
         let (mut attempt, vague) = self.together(program, how).await?;
         if let (Some(finding), true) = (&attempt.finding, vague) {
             // The rows were looked at after several steps: now after each of them.
@@ -108,6 +111,7 @@ impl Bench {
         run.patient_from = how.patient_from;
         run.looks_from = how.patient_from.unwrap_or(0);
         run.eager = how.eager;
+        run.until = how.until;
         run.crowded = program.crowded;
         run.excused = self.excused.clone();
         run.late = self.late.clone();
@@ -245,4 +249,40 @@ fn cut(program: &Program, finding: &Finding) -> Program {
     let mut program = program.clone();
     program.steps.retain(|step| step.number <= finding.step);
     program
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+
+    use super::*;
+    use crate::check::Operation;
+    use crate::check::describe::Credential;
+    use crate::check::program::generate;
+
+    /// A service that has no rows, and answers everything.
+    fn start() -> Start {
+        Arc::new(|_| {
+            let service = Service::new(Router::new().fallback(async || "a"));
+            let service = service.with_operation(Operation::get("/a"));
+            let service =
+                service.with_credential("host", |tenant| Credential::new().with_host(tenant.slug()));
+            Box::pin(std::future::ready(Ok(service)))
+        })
+    }
+
+    /// Whatever it has not asked by then; without an end it asks for all of it.
+    #[tokio::test]
+    async fn an_attempt_ends_with_its_time() {
+        let mut bench = Bench::new(start(), Log::default(), Late::default(), Arc::default());
+        let world = World::new(1, &[crate::check::describe::Standing::Active; 2], false, 1);
+        let described = bench.service(world).await.expect("it starts");
+        let crowd = (0..12).map(|number| generate::program(&described, 1, number));
+        let crowd = crowd.into_iter().find(|program| program.crowded).expect("one of twelve is a crowd");
+        let all = bench.attempt(&crowd, &[], None).await.expect("it runs");
+        assert!(all.records.len() > 1_000, "{} requests", all.records.len());
+        bench.until = Some(Instant::now());
+        let none = bench.attempt(&crowd, &[], None).await.expect("it runs");
+        assert_eq!(none.records.len(), 0);
+    }
 }

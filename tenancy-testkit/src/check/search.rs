@@ -170,9 +170,12 @@ impl Search {
         let twins = program.twins(number);
         let outcome = runtime.block_on(async {
             let mut bench = self.bench(&log);
+            // A crowd ends with the time: any part of it is one.
+            bench.until = program.crowded.then_some(self.begun + self.budget);
             let Some((finding, attempt)) = self.confirmed(&mut bench, &program, &twins).await? else {
                 return Ok(None);
             };
+            bench.until = None;
             let after = self.begun.elapsed();
             // The other lanes have nothing left to look for.
             self.over.store(true, Ordering::Relaxed);

@@ -103,7 +103,8 @@ async fn connection_state(app: &App) -> Result<BTreeMap<String, String>, Error> 
         coalesce(current_setting('tenancy.tenant_id', true), '') AS tenant, \
         (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid())::text AS locks, \
         (SELECT count(*) FROM pg_listening_channels())::text AS channels, \
-        (SELECT count(*) FROM pg_class WHERE relnamespace = pg_my_temp_schema())::text AS temporary";
+        CASE WHEN pg_my_temp_schema() = 0 THEN '0' ELSE \
+            (SELECT count(*) FROM pg_class WHERE relnamespace = pg_my_temp_schema())::text END AS temporary";
     let mut connections = Vec::new();
     // All of them, as a request would get them: the one that was left in a bad state need not be the first.
     for _ in 0..app.pool().size().max(1) {

@@ -6,7 +6,7 @@ use crate::check::describe::World;
 use crate::check::describe::operation::Access;
 
 /// How often a crowd meets, and how many requests are then under way.
-const MEETINGS: usize = 500;
+const MEETINGS: usize = 1_000;
 const REQUESTS: usize = 8;
 /// Of a hundred requests, those that write, and those that ask for what is another tenant's.
 const WRITES: u64 = 4;

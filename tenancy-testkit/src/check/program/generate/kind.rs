@@ -27,8 +27,9 @@ pub(super) enum Kind {
     Crowd,
 }
 
-/// What a short program shows is shown in fewer steps than by a crowd; of these there is one for every two others.
-const KINDS: [Kind; 13] = [
+/// What a short program shows is shown in fewer steps than by a crowd, which takes as long as four of them: there is one for
+/// every four others, and lanes are left for those.
+const KINDS: [Kind; 11] = [
     Kind::Reads,
     Kind::Doors,
     Kind::Ids,
@@ -38,9 +39,7 @@ const KINDS: [Kind; 13] = [
     Kind::Crowd,
     Kind::Dropped,
     Kind::Harmed,
-    Kind::Crowd,
     Kind::Whole,
-    Kind::Crowd,
     Kind::Crowd,
 ];
 

@@ -57,7 +57,7 @@ pub(crate) fn program(service: &Service, seed: u64, number: u64) -> Program {
     };
     let crowded = kind == Kind::Crowd;
     // Half of the crowds are on several threads.
-    let threads = if crowded { number % 3 == 2 } else { round % 4 == 3 };
+    let threads = if crowded { number / 3 % 2 == 1 } else { round % 4 == 3 };
     Program { world, threads, steps: author.steps, compared, crowded }
 }
 

@@ -64,6 +64,8 @@ pub(crate) struct Run<'a> {
     pub(crate) eager: bool,
     /// See [`Program::crowded`].
     pub(crate) crowded: bool,
+    /// When the run ends, however many steps are left.
+    pub(crate) until: Option<Instant>,
     /// Steps after which the rows are still to be looked at.
     deferred: Option<rows::Deferred>,
     /// Whether what was found may be the doing of an earlier step than the one that it is put down to.
@@ -116,6 +118,7 @@ impl<'a> Run<'a> {
             recorded: None,
             eager: false,
             crowded: false,
+            until: None,
             deferred: None,
             vague: false,
             tasks: 0,
@@ -143,6 +146,9 @@ impl<'a> Run<'a> {
     pub(crate) async fn program(&mut self, program: &Program) -> Result<Option<Finding>, Error> {
         self.log.take();
         for step in &program.steps {
+            if self.until.is_some_and(|until| Instant::now() >= until) {
+                break;
+            }
             if self.patient_from.is_some_and(|from| step.number >= from) && !self.settled {
                 self.settled = true;
                 self.settle().await?;
