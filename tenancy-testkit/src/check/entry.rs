@@ -88,8 +88,8 @@ impl Check {
         Self { start, budget: None, seed: None, programs: u64::MAX, partial: false }
     }
 
-    /// Sets how long the search looks for a leak; shrinking one may take some seconds more. Without it `TENANCY_BUDGET`
-    /// decides, and 30 seconds where that is not set.
+    /// Sets how long the search looks for a leak; a program that has begun, and shrinking, may take some seconds more.
+    /// Without it `TENANCY_BUDGET` decides, and 30 seconds where that is not set.
     #[must_use]
     pub fn with_budget(mut self, budget: Duration) -> Self {
         self.budget = Some(budget);

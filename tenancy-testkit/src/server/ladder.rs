@@ -12,7 +12,8 @@ pub enum Rung {
     Url,
     /// A Docker container, started through testcontainers.
     Container,
-    /// Server binaries of this machine, run from a temporary folder.
+    /// Server binaries of this machine, with their data in memory (`/dev/shm`) where 4 GiB are free and `TMPDIR` is not set,
+    /// and in a temporary folder otherwise.
     Local,
 }
 

@@ -29,8 +29,8 @@ const QUIET: Duration = Duration::from_millis(30);
 pub(super) const PATIENT: Duration = Duration::from_millis(100);
 /// And where nothing has changed yet.
 const MOST_PATIENT: Duration = Duration::from_millis(400);
-/// After this whatever earlier requests have left running is over.
-const SETTLED: Duration = Duration::from_millis(600);
+/// After this whatever earlier requests have left running is over, on a machine with more to do than it can, too.
+const SETTLED: Duration = Duration::from_millis(1_200);
 /// How many steps may wait until the rows are looked at.
 const MOST_DEFERRED: usize = 40;
 
