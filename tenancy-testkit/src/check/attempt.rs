@@ -14,7 +14,7 @@ use super::detect::twin::{self, Noise};
 use super::detect::{Detector, Finding, oracle};
 use super::late::Late;
 use super::meter::{Meter, Part};
-use super::program::run::{Record, Run};
+use super::program::run::{End, Record, Run};
 use super::program::{Action, Program, Step};
 use super::selfcheck::Plant;
 use crate::error::Error;
@@ -49,7 +49,7 @@ pub(crate) struct Bench {
     /// What was looked at again and found to be nobody's doing.
     pub(crate) excused: BTreeSet<(u16, Detector)>,
     /// When an attempt ends, however many steps are left.
-    pub(crate) until: Option<Instant>,
+    pub(crate) end: End,
 }
 
 /// How a program is run with everybody.
@@ -58,14 +58,14 @@ struct How {
     plant: Option<Plant>,
     patient_from: Option<u16>,
     eager: bool,
-    until: Option<Instant>,
+    end: End,
     /// Without looking for anything but answers.
     blind: bool,
 }
 
 impl Bench {
     pub(crate) fn new(start: Start, log: Log, late: Late, meter: Arc<Meter>) -> Self {
-        Self { start, log, noise: Noise::new(), late, meter, excused: BTreeSet::new(), until: None }
+        Self { start, log, noise: Noise::new(), late, meter, excused: BTreeSet::new(), end: End::default() }
     }
 
     pub(crate) async fn service(&self, world: World) -> Result<Service, Error> {
@@ -82,7 +82,7 @@ impl Bench {
         twins: &[usize],
         plant: Option<Plant>,
     ) -> Result<Attempt, Error> {
-        let how = How { plant, until: self.until, ..How::default() };
+        let how = How { plant, end: self.end.clone(), ..How::default() };
         let (mut attempt, vague) = self.together(program, how).await?;
         if let (Some(finding), true) = (&attempt.finding, vague) {
             // The rows were looked at after several steps: now after each of them.
@@ -111,7 +111,7 @@ impl Bench {
         run.patient_from = how.patient_from;
         run.looks_from = how.patient_from.unwrap_or(0);
         run.eager = how.eager;
-        run.until = how.until;
+        run.end = how.end;
         run.crowded = program.crowded;
         run.excused = self.excused.clone();
         run.late = self.late.clone();
@@ -253,6 +253,8 @@ fn cut(program: &Program, finding: &Finding) -> Program {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use axum::Router;
 
     use super::*;
@@ -273,7 +275,7 @@ mod tests {
 
     /// Whatever it has not asked by then; without an end it asks for all of it.
     #[tokio::test]
-    async fn an_attempt_ends_with_its_time() {
+    async fn an_attempt_ends_with_its_time_and_with_the_search() {
         let mut bench = Bench::new(start(), Log::default(), Late::default(), Arc::default());
         let world = World::new(1, &[crate::check::describe::Standing::Active; 2], false, 1);
         let described = bench.service(world).await.expect("it starts");
@@ -281,8 +283,12 @@ mod tests {
         let crowd = crowd.into_iter().find(|program| program.crowded).expect("one of twelve is a crowd");
         let all = bench.attempt(&crowd, &[], None).await.expect("it runs");
         assert!(all.records.len() > 1_000, "{} requests", all.records.len());
-        bench.until = Some(Instant::now());
-        let none = bench.attempt(&crowd, &[], None).await.expect("it runs");
-        assert_eq!(none.records.len(), 0);
+        let over = Arc::new(AtomicBool::new(false));
+        for (at, is_over) in [(Duration::ZERO, false), (Duration::from_secs(600), true)] {
+            bench.end = End::new(Instant::now() + at, Arc::clone(&over));
+            over.store(is_over, Ordering::Relaxed);
+            let none = bench.attempt(&crowd, &[], None).await.expect("it runs");
+            assert_eq!(none.records.len(), 0, "{at:?}, {is_over}");
+        }
     }
 }

@@ -16,7 +16,7 @@ use super::detect::{Detector, Finding};
 use super::late::Late;
 use super::leak::Leak;
 use super::meter::{Meter, Part};
-use super::program::run::Record;
+use super::program::run::{End, Record};
 use super::program::{Program, generate};
 use super::progress::Progress;
 use super::seed::Seed;
@@ -44,7 +44,7 @@ pub(crate) struct Search {
     /// The description, from a start of its own.
     described: Service,
     next: AtomicU64,
-    over: AtomicBool,
+    over: Arc<AtomicBool>,
     found: Mutex<Found>,
     begun: Instant,
     progress: Progress,
@@ -84,7 +84,7 @@ impl Search {
             budget,
             described,
             next: AtomicU64::new(0),
-            over: AtomicBool::new(false),
+            over: Arc::default(),
             found: Mutex::default(),
             begun,
             progress: Progress::new(budget),
@@ -170,12 +170,14 @@ impl Search {
         let twins = program.twins(number);
         let outcome = runtime.block_on(async {
             let mut bench = self.bench(&log);
-            // A crowd ends with the time: any part of it is one.
-            bench.until = program.crowded.then_some(self.begun + self.budget);
+            // A crowd ends with the search: any part of it is one.
+            if program.crowded {
+                bench.end = End::new(self.begun + self.budget, Arc::clone(&self.over));
+            }
             let Some((finding, attempt)) = self.confirmed(&mut bench, &program, &twins).await? else {
                 return Ok(None);
             };
-            bench.until = None;
+            bench.end = End::default();
             let after = self.begun.elapsed();
             // The other lanes have nothing left to look for.
             self.over.store(true, Ordering::Relaxed);

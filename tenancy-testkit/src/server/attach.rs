@@ -3,10 +3,11 @@
 use std::{
     future::Future,
     io::{self, Write},
+    time::Duration,
 };
 
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::task;
+use tokio::{task, time::timeout};
 
 use super::{
     Ladder, Rung,
@@ -45,13 +46,20 @@ pub(crate) struct Attached<S: Service> {
     pub(crate) guard: S::Guard,
 }
 
+/// What a server's start may take beside the pull of an image, and what the first look at one may take. Whoever waits
+/// holds the lock: what hangs is told, not waited for.
+const LIMIT: Duration = Duration::from_secs(120);
+
 /// Joins the run's server of this ladder, or climbs the ladder and starts one.
 ///
 /// Only one process at a time gets here: the others wait for the lock and then find the record.
 pub(crate) async fn attach<S: Service>(service: S, ladder: Ladder) -> Result<Attached<S>, Error> {
     let folder = StateFolder::open(S::NAME, &ladder)?;
     let opened = folder.clone();
-    let _lock = task::spawn_blocking(move || opened.lock()).await.expect("taking a lock does not panic")?;
+    // Two processes before this one may start a server each, and the first of them fail.
+    let limit = (ladder.pull_timeout.saturating_add(LIMIT * 2)).saturating_mul(2);
+    let lock = task::spawn_blocking(move || opened.lock(limit)).await;
+    let _lock = lock.expect("taking a lock does not panic")?;
     for home in folder.homes() {
         // What cannot be replaced now is tried again by the next process; this one's server is more urgent.
         let _ = watchdog::replace_if_dead(&home);
@@ -71,7 +79,7 @@ async fn join_current<S: Service>(service: &S, folder: &StateFolder) -> Result<O
     // The watchdog may have withdrawn the record before it could see this process.
     let current = folder.current::<S::Detail>().filter(|current| current.id == seen.id);
     if let Some(record) = current
-        && let Ok(guard) = service.join(&record).await
+        && let Ok(guard) = within(LIMIT, service.join(&record)).await
     {
         announce::<S>(&record);
         return Ok(Some(Attached { record, guard }));
@@ -107,9 +115,15 @@ async fn start<S: Service>(
     ladder: &Ladder,
     folder: &StateFolder,
 ) -> Result<Attached<S>, Reason> {
-    let record = service.start(rung, ladder.clone(), folder.clone()).await?;
-    let guard = service.join(&record).await?;
+    let starting = service.start(rung, ladder.clone(), folder.clone());
+    let record = within(ladder.pull_timeout.saturating_add(LIMIT), starting).await?;
+    let guard = within(LIMIT, service.join(&record)).await?;
     Ok(Attached { record, guard })
+}
+
+async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Reason>>) -> Result<T, Reason> {
+    let late = |_| Reason::from(format!("no answer within {} s", limit.as_secs()));
+    timeout(limit, work).await.map_err(late)?
 }
 
 /// Says which server the tests run on, past the capture of passing tests' output: a run has to show it.

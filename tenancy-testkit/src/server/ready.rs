@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{
     process::{free_port, log_tail},
@@ -16,6 +16,9 @@ use super::{
 
 /// How long a server may take to start, on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long one question may take: who listens on the port may be somebody else, who never answers.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// Between two questions; a server starts in a few hundred milliseconds.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -34,11 +37,12 @@ where
 {
     let deadline = Instant::now() + START_LIMIT;
     loop {
-        let reason = match probe().await {
-            Ok(answer) => return Ok(answer),
-            Err(reason) => reason,
+        let reason = match timeout(ANSWER, probe()).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(reason)) => reason,
+            Err(_) => Reason::from(format!("no answer within {} s", ANSWER.as_secs())),
         };
-        if let Some(reason) = ended().await {
+        if let Ok(Some(reason)) = timeout(ANSWER, ended()).await {
             return Err(reason);
         }
         if Instant::now() > deadline {
@@ -77,5 +81,22 @@ where
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    /// Whoever took the port and says nothing does not hold up the tests: that the server has ended is seen.
+    #[tokio::test(start_paused = true)]
+    async fn who_never_answers_is_not_waited_for() {
+        let silent = || pending::<Result<(), Reason>>();
+        let gone = until_ready(silent, || ready(Some(Reason::from("address in use")))).await;
+        assert_eq!(gone.map_err(|reason| reason.to_string()), Err("address in use".to_owned()));
+        let late = until_ready(silent, || pending()).await.expect_err("nobody has answered");
+        assert_eq!(late.to_string(), "the server is not ready: no answer within 10 s");
     }
 }

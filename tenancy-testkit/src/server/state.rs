@@ -8,18 +8,22 @@
 //! ```
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     hash::{DefaultHasher, Hash, Hasher},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    process,
+    process, thread,
+    time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::Rung;
 use crate::error::Error;
+
+/// Between two looks at a lock that somebody else holds.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// What a process needs to know to use a running server.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -67,11 +71,24 @@ impl StateFolder {
         Ok(Self { root })
     }
 
-    /// Waits for the folder's lock; it is free again when the file is dropped, or the process gone.
-    pub(crate) fn lock(&self) -> Result<File, Error> {
+    /// Waits for the folder's lock, at most for `limit`; it is free again when the file is dropped, or the process gone.
+    pub(crate) fn lock(&self, limit: Duration) -> Result<File, Error> {
+        let deadline = Instant::now() + limit;
         let lock = || {
             let file = private_file(&self.root.join("lock"), false)?;
-            file.lock().map(|()| file)
+            loop {
+                match file.try_lock() {
+                    Ok(()) => return Ok(file),
+                    Err(TryLockError::Error(error)) => return Err(error),
+                    Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
+                        return Err(io::Error::new(
+                            io::ErrorKind::TimedOut,
+                            "another process holds the lock",
+                        ));
+                    }
+                    Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
+                }
+            }
         };
         lock().map_err(|error| Error::state("the kit's shared folder cannot be locked", error))
     }
@@ -157,4 +174,26 @@ pub(crate) fn random_hex(digits: usize) -> String {
     let mut text = format!("{:016x}{:016x}", half(), half());
     text.truncate(digits);
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever holds the lock for ever is told to those who wait, and whoever lets go of it lets the next one in.
+    #[test]
+    fn a_lock_is_waited_for_and_not_for_ever() {
+        let folder =
+            StateFolder::open("lock-test", &random_hex(16)).expect("the temporary folder can be used");
+        let held = folder.lock(Duration::ZERO).expect("nobody else has it");
+        let late = folder.lock(PAUSE * 2).expect_err("it is held");
+        assert_eq!(late.kind(), crate::ErrorKind::State);
+        let next = thread::spawn({
+            let folder = folder.clone();
+            move || folder.lock(Duration::from_secs(60)).map(drop)
+        });
+        drop(held);
+        next.join().expect("no panic").expect("it is free");
+        fs::remove_dir_all(&folder.root).expect("the folder is the test's own");
+    }
 }

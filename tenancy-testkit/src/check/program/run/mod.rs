@@ -1,5 +1,6 @@
 //! Runs a program against a started service, and judges as it goes.
 
+mod end;
 mod judge;
 mod record;
 mod rows;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+pub(crate) use self::end::End;
 pub(crate) use self::record::{Answer, Record, Standings};
 use super::value::Seen;
 use super::{Action, Program, Step};
@@ -65,7 +67,7 @@ pub(crate) struct Run<'a> {
     /// See [`Program::crowded`].
     pub(crate) crowded: bool,
     /// When the run ends, however many steps are left.
-    pub(crate) until: Option<Instant>,
+    pub(crate) end: End,
     /// Steps after which the rows are still to be looked at.
     deferred: Option<rows::Deferred>,
     /// Whether what was found may be the doing of an earlier step than the one that it is put down to.
@@ -118,7 +120,7 @@ impl<'a> Run<'a> {
             recorded: None,
             eager: false,
             crowded: false,
-            until: None,
+            end: End::default(),
             deferred: None,
             vague: false,
             tasks: 0,
@@ -146,7 +148,7 @@ impl<'a> Run<'a> {
     pub(crate) async fn program(&mut self, program: &Program) -> Result<Option<Finding>, Error> {
         self.log.take();
         for step in &program.steps {
-            if self.until.is_some_and(|until| Instant::now() >= until) {
+            if self.end.has_come() {
                 break;
             }
             if self.patient_from.is_some_and(|from| step.number >= from) && !self.settled {
