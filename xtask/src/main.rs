@@ -72,11 +72,7 @@ const STEPS: &[Step] = &[
         about: "each crate with each feature alone, and with none",
         run: features::check,
     },
-    Step {
-        name: "test",
-        about: "all tests and doctests",
-        run: || cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]),
-    },
+    Step { name: "test", about: "all tests and doctests", run: test },
     Step { name: "smoke", about: "each example checks itself", run: smoke::run },
     Step { name: "bench", about: "each benchmark runs once", run: bench::run },
     Step {
@@ -86,6 +82,19 @@ const STEPS: &[Step] = &[
     },
     Step { name: "deny", about: "licences, duplicates, sources, advisories", run: deny::check },
 ];
+
+/// Twice as many tests at a time as there are cores, unless somebody has said how many: they wait for servers about as
+/// often as they work.
+fn test() -> step::Outcome {
+    let threads = std::env::var("RUST_TEST_THREADS").unwrap_or_else(|_| {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        (2 * cores).to_string()
+    });
+    step::cargo_with(
+        &["test", "--workspace", "--all-features", "--no-fail-fast"],
+        &[("RUST_TEST_THREADS", threads.as_str())],
+    )
+}
 
 fn clippy() -> step::Outcome {
     cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])

@@ -1,13 +1,8 @@
 //! Waits until a server that was started answers, or is known not to.
 
-use std::{
-    future::Future,
-    path::Path,
-    process::Child,
-    time::{Duration, Instant},
-};
+use std::{future::Future, path::Path, process::Child, time::Duration};
 
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     process::{free_port, log_tail},
