@@ -91,7 +91,7 @@ mod tests {
         let silent = || pending::<Result<(), Reason>>();
         let gone = until_ready(silent, || ready(Some(Reason::from("address in use")))).await;
         assert_eq!(gone.map_err(|reason| reason.to_string()), Err("address in use".to_owned()));
-        let late = until_ready(silent, || pending()).await.expect_err("nobody has answered");
+        let late = until_ready(silent, pending).await.expect_err("nobody has answered");
         assert_eq!(late.to_string(), "the server is not ready: no answer within 10 s");
     }
 }
