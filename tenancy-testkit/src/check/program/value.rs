@@ -237,6 +237,17 @@ impl Known<'_> {
     }
 }
 
+/// How far from every other number that was seen one has to be, for the one beside it to be nobody's.
+const FAR: u64 = 1_000;
+
+/// The numbers beside these, if all of them are numbers and none of those can be anybody's.
+pub(crate) fn beside(values: &[Value], seen: &[Seen]) -> Option<Vec<Value>> {
+    let known = seen.iter().flat_map(|seen| seen.kinds.values()).flat_map(|kept| &kept.values);
+    let known: Vec<i64> = known.filter_map(Value::as_i64).collect();
+    let alone = |number: &i64| known.iter().all(|other| other == number || other.abs_diff(*number) > FAR);
+    values.iter().map(|value| value.as_i64().filter(alone)?.checked_add(1).map(Value::from)).collect()
+}
+
 fn is_uuid(value: &Value) -> bool {
     value.as_str().is_some_and(|text| text.len() == 36 && text.matches('-').count() == 4)
 }
@@ -327,6 +338,20 @@ pub(crate) fn unknown(like: &Value, pick: u32) -> Value {
 mod tests {
     use super::*;
     use crate::check::describe::Standing;
+
+    /// KIT-10: what stands beside a random id is nobody's; what stands beside one of a sequence may be anybody's.
+    #[test]
+    fn only_what_stands_far_from_others_has_something_of_nobodys_beside_it() {
+        let mut seen = vec![Seen::default(); 2];
+        for id in [1, 2, 1_563_519_750_006_355_i64, 1_563_519_750_106_355] {
+            seen[1].add("order", &json!(id));
+        }
+        let far = json!(1_563_519_750_006_355_i64);
+        assert_eq!(beside(std::slice::from_ref(&far), &seen), Some(vec![json!(1_563_519_750_006_356_i64)]));
+        for near in [vec![json!(2)], vec![far.clone(), json!(1)], vec![json!("7")], vec![json!(i64::MAX)]] {
+            assert_eq!(beside(&near, &seen), None, "{near:?}");
+        }
+    }
 
     #[test]
     fn a_foreign_value_is_one_that_the_caller_has_not_got() {

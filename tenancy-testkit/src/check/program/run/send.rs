@@ -15,7 +15,7 @@ use crate::check::program::Call;
 use crate::check::program::harm::{Harm, HarmKind};
 use crate::check::program::harvest::harvest;
 use crate::check::program::request::{Outgoing, build};
-use crate::check::program::value::Slot;
+use crate::check::program::value::{Slot, beside};
 
 /// Requests that are under way together begin this many turns apart, less one, or fewer.
 const APART: u16 = 3;
@@ -121,11 +121,25 @@ impl Run<'_> {
         other.body = other.body.as_ref().map(Slot::shifted);
         self.send(step, &[(2, &other)]).await;
         let again = self.records.pop()?;
-        let found = oracle::judge(a, b, Some(&again));
+        let mut found = oracle::judge(a, b, Some(&again));
+        if found.is_some() && self.differs_beside(step, foreign, a, b).await {
+            found = None;
+        }
         if found.is_none() {
             self.withdraw_plant();
         }
         found
+    }
+
+    /// Whether the answer to what is another tenant's depends on where its number stands among one's own, as behind a
+    /// cursor, rather than on whose it is: the number beside it, which is nobody's, is answered otherwise than nobody's too.
+    async fn differs_beside(&mut self, step: u16, foreign: &Call, a: &Record, b: &Record) -> bool {
+        let Some(beside) = beside(&a.outgoing.used.others, &self.seen) else { return false };
+        let recorded = self.recorded.replace([((step, 2), beside)].into());
+        self.send(step, &[(2, foreign)]).await;
+        self.recorded = recorded;
+        let beside = self.records.pop();
+        beside.is_some_and(|beside| oracle::judge(a, b, Some(&beside)).is_none())
     }
 
     /// Nothing could be told from this pair, be it planted: the next one may do.
