@@ -183,6 +183,8 @@ impl Search {
             self.over.store(true, Ordering::Relaxed);
             let requests = attempt.records.len();
             let shown = Shown { program: program.clone(), finding, attempt };
+            // What is chance was learned by now.
+            bench.alone = 1;
             let shown = shrink(&mut bench, shown).await?;
             Ok(Some(Leak::new(&shown, self.seed, number, after, requests)))
         });
@@ -319,6 +321,7 @@ impl Search {
             log.capture_this_thread();
             let attempt = runtime.block_on(async {
                 let mut bench = self.bench(&log);
+                bench.alone = 1;
                 let mut attempt = bench.attempt(&program, &twins, None).await?;
                 let finding = attempt.finding.take_if(|finding| finding.detector == seed.detector);
                 if let Some(finding) = finding

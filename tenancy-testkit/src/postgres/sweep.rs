@@ -1,8 +1,9 @@
 //! Removes what dead test processes left on a server.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use sqlx::{PgConnection, Row};
+use tokio::time::sleep;
 
 use super::{
     names::{self, Key, Role},
@@ -12,6 +13,10 @@ use super::{
 
 /// Templates, and the roles of a whole run, may have no user for a moment between two test processes.
 const SHARED_FOR_SECONDS: u64 = 3600;
+
+/// How often, and how far apart, it is looked whether the connections to a database are gone.
+const GLANCES: usize = 25;
+const GLANCE: Duration = Duration::from_millis(2);
 
 struct Found {
     name: String,
@@ -86,7 +91,22 @@ pub(crate) async fn drop_database(admin: &mut PgConnection, name: &str) -> Resul
     if matches!(names::parse(name), Some((_, Role::Base | Role::Template(_)))) {
         execute(admin, &format!("ALTER DATABASE {name} IS_TEMPLATE false")).await?;
     }
+    send_away(admin, name).await;
     execute(admin, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await
+}
+
+/// Ends the connections to a database, and waits a moment until they are gone: DROP DATABASE does so too, but looks only ten
+/// times a second whether anybody is left.
+///
+/// Whoever may not be ended, or comes back, is left to DROP DATABASE.
+async fn send_away(admin: &mut PgConnection, name: &str) {
+    let kick = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = $1";
+    for _ in 0..GLANCES {
+        match sqlx::query_scalar::<_, i64>(kick).bind(name).fetch_one(&mut *admin).await {
+            Ok(1..) => sleep(GLANCE).await,
+            _ => return,
+        }
+    }
 }
 
 /// Drops a template that was never finished.

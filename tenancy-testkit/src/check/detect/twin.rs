@@ -14,8 +14,11 @@ const MASK: Mask = Mask { texts: false };
 
 /// The first of a tenant's answers that is not as it is alone, and the place of the difference.
 pub(crate) fn judge(shared: &[Record], alone: &[Record], noise: &Noise) -> Option<(Finding, String)> {
-    // A wrongly named tenant is another matter: the other one that it names is not there when the tenant is alone.
-    for (record, twin) in paired(shared, alone).filter(|(record, _)| record.signal.is_proper()) {
+    // A wrongly named tenant is another matter: the other one that it names is not there when the tenant is alone. And ids
+    // of chance come in another order there, so that others stand behind one of them.
+    let comparable =
+        |(record, _): &(&Record, &Record)| record.signal.is_proper() && !record.outgoing.used.by_chance;
+    for (record, twin) in paired(shared, alone).filter(comparable) {
         let (Some(answer), Some(other)) = (&record.answer, &twin.answer) else {
             // A write that nobody waited for may have happened in one of the two.
             if record.reads { continue } else { return None }

@@ -9,6 +9,9 @@ use super::value::Seen;
 const DEPTH: usize = 8;
 const LONGEST: usize = 200;
 
+/// The kind of a value that says where a page begins.
+pub(crate) const PLACE: &str = "cursor";
+
 /// The kind that a field or parameter is named for, or `None` if it is the bare `id` of whatever is around it.
 pub(crate) fn named(name: &str) -> Option<String> {
     let mut snake = String::new();
@@ -24,7 +27,7 @@ pub(crate) fn named(name: &str) -> Option<String> {
     match base {
         "id" | "ids" | "uuid" => None,
         // Where a page begins goes by many names.
-        "next" | "after" | "page_token" | "continuation" => Some("cursor".into()),
+        "next" | "after" | "before" | "page_token" | "continuation" => Some(PLACE.into()),
         _ => Some(singular(base)),
     }
 }

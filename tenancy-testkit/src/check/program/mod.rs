@@ -1,5 +1,6 @@
 //! [`Program`]: what is done to a service, step by step, independent of any answer.
 
+pub(crate) mod beside;
 pub(crate) mod generate;
 pub(crate) mod harm;
 pub(crate) mod harvest;

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use super::beside::is_place_of_chance;
+use super::harvest::PLACE;
 use crate::check::describe::{World, hooks::Database};
 
 /// Whose value a slot takes.
@@ -105,6 +107,11 @@ impl Seen {
         self.kinds.get(kind).map_or(&[], |kept| &kept.values)
     }
 
+    /// Everything that was seen, under whatever name.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Value> {
+        self.kinds.values().flat_map(|kept| &kept.values)
+    }
+
     /// The step in which `value` was seen first under this name.
     fn since(&self, kind: &str, value: &Value) -> Option<u16> {
         let kept = self.kinds.get(kind)?;
@@ -137,6 +144,8 @@ pub(crate) struct Used {
     pub(crate) others: Vec<Value>,
     /// The steps in which the values that were used had been seen first.
     pub(crate) sources: Vec<u16>,
+    /// Whether what comes behind a value is a matter of chance.
+    pub(crate) by_chance: bool,
 }
 
 impl Slot {
@@ -152,7 +161,9 @@ impl Slot {
             }
             Self::Seen { kinds, only, whose, pick, otherwise } => {
                 let kind = known.kind(kinds, *only);
-                seen(known, kind, *whose, *pick, otherwise, used)
+                let value = seen(known, kind, *whose, *pick, otherwise, used);
+                used.by_chance |= self.is_place() && is_place_of_chance(&value, known.seen);
+                value
             }
             Self::List(items) => items.iter().map(|item| item.resolve(known, used)).collect(),
             Self::Object(fields) => {
@@ -201,6 +212,11 @@ impl Slot {
         }
     }
 
+    /// Whether it says where a page begins, rather than which thing is meant.
+    pub(crate) fn is_place(&self) -> bool {
+        matches!(self, Self::Seen { kinds, .. } if kinds.iter().any(|kind| kind == PLACE))
+    }
+
     /// How many values of earlier answers it needs.
     pub(crate) fn needs(&self) -> usize {
         match self {
@@ -237,22 +253,7 @@ impl Known<'_> {
     }
 }
 
-/// How far from every other number that was seen one has to be, for the one beside it to be nobody's.
-const FAR: u64 = 1_000;
-
-/// The numbers beside these, if there are any, all of them are numbers and none of those can be anybody's.
-pub(crate) fn beside(values: &[Value], seen: &[Seen]) -> Option<Vec<Value>> {
-    // The same request again would be answered in the same way, and excuse every leak.
-    if values.is_empty() {
-        return None;
-    }
-    let known = seen.iter().flat_map(|seen| seen.kinds.values()).flat_map(|kept| &kept.values);
-    let known: Vec<i64> = known.filter_map(Value::as_i64).collect();
-    let alone = |number: &i64| known.iter().all(|other| other == number || other.abs_diff(*number) > FAR);
-    values.iter().map(|value| value.as_i64().filter(alone)?.checked_add(1).map(Value::from)).collect()
-}
-
-fn is_uuid(value: &Value) -> bool {
+pub(crate) fn is_uuid(value: &Value) -> bool {
     value.as_str().is_some_and(|text| text.len() == 36 && text.matches('-').count() == 4)
 }
 
@@ -342,22 +343,6 @@ pub(crate) fn unknown(like: &Value, pick: u32) -> Value {
 mod tests {
     use super::*;
     use crate::check::describe::Standing;
-
-    /// KIT-10: what stands beside a random id is nobody's; what stands beside one of a sequence may be anybody's.
-    #[test]
-    fn only_what_stands_far_from_others_has_something_of_nobodys_beside_it() {
-        let mut seen = vec![Seen::default(); 2];
-        for id in [1, 2, 1_563_519_750_006_355_i64, 1_563_519_750_106_355] {
-            seen[1].add("order", &json!(id));
-        }
-        let far = json!(1_563_519_750_006_355_i64);
-        assert_eq!(beside(std::slice::from_ref(&far), &seen), Some(vec![json!(1_563_519_750_006_356_i64)]));
-        for near in
-            [vec![], vec![json!(2)], vec![far.clone(), json!(1)], vec![json!("7")], vec![json!(i64::MAX)]]
-        {
-            assert_eq!(beside(&near, &seen), None, "{near:?}");
-        }
-    }
 
     #[test]
     fn a_foreign_value_is_one_that_the_caller_has_not_got() {

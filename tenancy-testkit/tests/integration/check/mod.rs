@@ -2,6 +2,7 @@
 
 mod harm;
 mod ledger;
+mod pages;
 mod shop;
 
 use std::time::Duration;

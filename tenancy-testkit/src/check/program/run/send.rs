@@ -12,10 +12,11 @@ use super::record::{Answer, Record};
 use crate::check::detect::{Detector, Finding, oracle};
 use crate::check::meter::Part;
 use crate::check::program::Call;
+use crate::check::program::beside::{beside, is_opaque_place};
 use crate::check::program::harm::{Harm, HarmKind};
 use crate::check::program::harvest::harvest;
 use crate::check::program::request::{Outgoing, build};
-use crate::check::program::value::{Slot, beside};
+use crate::check::program::value::Slot;
 
 /// Requests that are under way together begin this many turns apart, less one, or fewer.
 const APART: u16 = 3;
@@ -111,6 +112,11 @@ impl Run<'_> {
         }
         self.coverage.observe(Detector::Oracle, 1);
         oracle::judge(a, b, None)?;
+        let slots = foreign.params.iter().flatten();
+        if slots.into_iter().any(|slot| is_opaque_place(slot, &a.outgoing.used.others)) {
+            self.withdraw_plant();
+            return None;
+        }
         // What shows a text of the caller's own is its own, although no answer has told so before.
         let shown = a.answer.as_ref().filter(|answer| answer.is_success()).map(|answer| &answer.body);
         if shown.is_some_and(|body| self.canaries.find(body).iter().any(|seen| seen.owner == a.caller)) {
@@ -131,8 +137,8 @@ impl Run<'_> {
         found
     }
 
-    /// Whether the answer to what is another tenant's depends on where its number stands among one's own, as behind a
-    /// cursor, rather than on whose it is: the number beside it, which is nobody's, is answered otherwise than nobody's too.
+    /// Whether the answer to what is another tenant's depends on where it stands among one's own, as behind a cursor, rather
+    /// than on whose it is: what is beside it, which is nobody's, is answered otherwise than nobody's too.
     async fn differs_beside(&mut self, step: u16, foreign: &Call, a: &Record, b: &Record) -> bool {
         let Some(beside) = beside(&a.outgoing.used.others, &self.seen) else { return false };
         let recorded = self.recorded.replace([((step, 2), beside)].into());
