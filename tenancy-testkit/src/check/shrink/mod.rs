@@ -13,6 +13,10 @@ use crate::error::Error;
 const LIMIT: Duration = Duration::from_secs(20);
 /// A leak of chance gets this many tries to show itself.
 const TRIES: usize = 2;
+/// How often, in how many more tries, one has to show itself that depends on when a client went away: a replay, which tries
+/// more often, then fails to show it one time in thousands.
+const OFTEN: usize = 2;
+const MORE: usize = 6;
 
 /// A program that shows a leak, and how it went.
 #[derive(Clone)]
@@ -186,17 +190,9 @@ impl Shrinker<'_> {
     }
 
     async fn tried(&mut self, shown: &Shown, program: Program, tries: usize) -> Result<Option<Shown>, Error> {
-        let twins: Vec<usize> = match shown.finding.detector {
-            Detector::Twin => shown.finding.to.into_iter().collect(),
-            _ => Vec::new(),
-        };
         for _ in 0..tries {
-            let attempt = self.bench.attempt(&program, &twins, None).await?;
-            let same = |new: &Finding| new.detector == shown.finding.detector;
-            if let Some(finding) = attempt.finding.clone().filter(same) {
-                let mut shorter = Shown { program, finding, attempt };
-                cut(&mut shorter);
-                return Ok(Some(shorter));
+            if let Some(shorter) = self.once(shown, &program).await? {
+                return Ok(self.often(&shorter).await?.then_some(shorter));
             }
             let by_chance = program.steps.iter().any(|step| {
                 matches!(step.action, Action::Together(_)) || step.action.may_end_early() || program.threads
@@ -206,5 +202,32 @@ impl Shrinker<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// Whether a leak that may depend on how far a request came before it ended shows itself more than now and then.
+    async fn often(&mut self, shown: &Shown) -> Result<bool, Error> {
+        let mut seen =
+            if shown.program.steps.iter().any(|step| step.action.may_end_early()) { 0 } else { OFTEN };
+        for _ in 0..MORE {
+            if seen < OFTEN && self.once(shown, &shown.program).await?.is_some() {
+                seen += 1;
+            }
+        }
+        Ok(seen >= OFTEN)
+    }
+
+    /// The program, if the same detector fires now.
+    async fn once(&mut self, shown: &Shown, program: &Program) -> Result<Option<Shown>, Error> {
+        let twins: Vec<usize> = match shown.finding.detector {
+            Detector::Twin => shown.finding.to.into_iter().collect(),
+            _ => Vec::new(),
+        };
+        let attempt = self.bench.attempt(program, &twins, None).await?;
+        let same = |new: &Finding| new.detector == shown.finding.detector;
+        Ok(attempt.finding.clone().filter(same).map(|finding| {
+            let mut shorter = Shown { program: program.clone(), finding, attempt };
+            cut(&mut shorter);
+            shorter
+        }))
     }
 }
