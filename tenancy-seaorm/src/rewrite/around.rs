@@ -6,13 +6,16 @@
 
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{Expr, Ident, SelectItem, SetExpr, TableFactor, TableWithJoins, visit_expressions};
+use sqlparser::ast::{
+    Expr, Ident, Select, SelectItem, SetExpr, TableFactor, TableWithJoins, visit_expressions,
+};
 
-use super::expr::may_raise;
+use super::expr::{certain, may_raise};
 use super::leak::{Barrier, Sources, leaky};
+use super::names::{given_to_functions, name_of};
 use super::walk::Walk;
 use crate::error::Error;
-use crate::policy::LeakyPredicates;
+use crate::policy::{Dialect, LeakyPredicates};
 
 impl Walk<'_> {
     /// Fences what stands around the nested query at token `at`, which may fail on rows of the queries around it.
@@ -75,22 +78,35 @@ impl Walk<'_> {
         }
     }
 
-    /// True if `item` may raise on a row of a query around this one.
-    pub(super) fn looks_out(&self, item: &SelectItem) -> bool {
-        match item {
+    /// True if `expr` may raise on a row of a query around this one.
+    pub(super) fn looks_out(&self, expr: &Expr) -> bool {
+        !certain(self.rules, expr) && self.names_others(expr)
+    }
+
+    /// True if a nested query may fail on rows of the queries around it in what it evaluates besides its conditions: its
+    /// columns, HAVING, and functions in FROM.
+    pub(super) fn evaluates_outer_rows(&self, select: &Select) -> bool {
+        let columns = select.projection.iter().filter_map(|item| match item {
             SelectItem::UnnamedExpr(expr)
             | SelectItem::ExprWithAlias { expr, .. }
-            | SelectItem::ExprWithAliases { expr, .. } => {
-                may_raise(self.rules, expr) && self.names_others(expr)
-            }
-            SelectItem::QualifiedWildcard(..) | SelectItem::Wildcard(_) => false,
-        }
+            | SelectItem::ExprWithAliases { expr, .. } => Some(expr),
+            SelectItem::QualifiedWildcard(..) | SelectItem::Wildcard(_) => None,
+        });
+        let mut given = select.from.iter().flat_map(given_to_functions);
+        // PostgreSQL calls a function in FROM for rows that have passed the filter of their table.
+        let calls = self.rules.dialect != Dialect::Postgres && given.any(|expr| self.names_others(expr));
+        calls || columns.chain(&select.having).any(|expr| self.looks_out(expr))
     }
 
     /// True if `expr` has a column that may be none of this query's own.
     pub(super) fn names_others(&self, expr: &Expr) -> bool {
         let own = |parts: &[Ident]| match parts {
-            [.., table, _] => self.rules.fold(table).is_ok_and(|table| self.sources.names.contains(&table)),
+            // With its schema before it, a table may be one of the queries around, whatever it is called there.
+            [table, _] => self.rules.fold(table).is_ok_and(|table| {
+                let around = self.scopes.iter().any(|scope| scope.names.contains(&table));
+                // Of two that have the name, a condition in FROM may mean the outer one.
+                self.sources.names.contains(&table) && !around
+            }),
             _ => false,
         };
         visit_expressions(expr, |part| match part {
@@ -108,23 +124,10 @@ impl Walk<'_> {
         for tree in from {
             let joined = tree.joins.iter().map(|join| &join.relation);
             for factor in std::iter::once(&tree.relation).chain(joined) {
-                let (own, alias) = match factor {
-                    TableFactor::Table { name, alias, .. } => {
-                        (name.0.last().and_then(|part| part.as_ident()), alias)
-                    }
-                    TableFactor::NestedJoin { table_with_joins, alias } => {
-                        if alias.is_none() {
-                            self.called(std::slice::from_ref(table_with_joins), names);
-                        }
-                        (None, alias)
-                    }
-                    TableFactor::Derived { alias, .. }
-                    | TableFactor::UNNEST { alias, .. }
-                    | TableFactor::Function { alias, .. } => (None, alias),
-                    _ => continue,
-                };
-                let name = alias.as_ref().map(|alias| &alias.name).or(own);
-                names.extend(name.and_then(|name| self.rules.fold(name).ok()));
+                if let TableFactor::NestedJoin { table_with_joins, alias: None } = factor {
+                    self.called(std::slice::from_ref(table_with_joins), names);
+                }
+                names.extend(name_of(factor).and_then(|name| self.rules.fold(name).ok()));
             }
         }
     }

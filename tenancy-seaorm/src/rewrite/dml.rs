@@ -7,6 +7,7 @@ use super::clause::{Clauses, from_end, unclear};
 use super::from::Guard;
 use super::insert::read_only;
 use super::leak::Sources;
+use super::names::name_of;
 use super::rules::{Found, Owned};
 use super::walk::Walk;
 use crate::error::Error;
@@ -36,7 +37,7 @@ impl<'a> Walk<'a> {
         let mut guards = Vec::new();
         if let Some((owned, guard)) = self.target(&update.table, start + 1)? {
             for assignment in &update.assignments {
-                self.assignment(assignment, owned)?;
+                self.assignment(assignment, owned, false)?;
             }
             self.sources.guards.push(guard.clone());
             guards.push(guard);
@@ -119,11 +120,15 @@ impl<'a> Walk<'a> {
         if first != token {
             return Err(unclear("a word before a table's name"));
         }
+        self.sources.names.extend(name_of(&target.relation).map(|name| self.rules.fold(name)).transpose()?);
         let qualifier = match alias {
             Some(alias) => self.qualifier(&alias.name)?,
             None => self.toks.text(last).to_owned(),
         };
-        Ok(Some((owned, Guard::new(qualifier, owned.quoted.clone(), name.to_string(), (first, last)))))
+        Ok(Some((
+            owned,
+            Guard::new(qualifier, owned.quoted.clone(), name.to_string(), (first, last), self.rules.dialect),
+        )))
     }
 
     fn place_sources(
@@ -133,10 +138,9 @@ impl<'a> Walk<'a> {
         end: usize,
         guards: &mut Vec<Guard>,
     ) -> Result<(), Error> {
+        let target = self.sources.names.clone();
+        self.rules.separate(from, &target.iter().map(String::as_str).collect::<Vec<_>>())?;
         let sources = self.place_from(from, keyword.map(|at| at + 1), end)?;
-        if sources.iter().any(|source| guards.iter().any(|guard| guard.qualifier == source.qualifier)) {
-            return Err(unclear("two tables of one name"));
-        }
         if !self.rules.broken(Broken::UpdateSource) {
             guards.extend(sources);
         }

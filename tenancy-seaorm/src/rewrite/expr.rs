@@ -3,12 +3,14 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    BinaryOperator as Op, CastKind, DataType, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArguments, GroupByExpr, Query, SelectItem, SetExpr, UnaryOperator, Value, visit_expressions,
+    AccessExpr, BinaryOperator as Op, CastKind, DataType, DateTimeField, Expr, Function, FunctionArg,
+    FunctionArgExpr, FunctionArguments, GroupByExpr, Query, SelectItem, SetExpr, UnaryOperator, Value, Visit,
+    Visitor, visit_expressions,
 };
 
 use super::clause::unclear;
 use super::functions;
+use super::names::is_variable;
 use super::plan::dangling_text;
 use super::rules::Rules;
 use crate::error::Error;
@@ -23,6 +25,10 @@ pub(super) fn check(rules: &Rules, expr: &Expr) -> Result<(), Error> {
         | Expr::AllOp { compare_op: op, .. } => match op {
             Op::Custom(_) | Op::PGCustomBinaryOperator(_) | Op::Assignment => {
                 Err(unclear("an operator of its own"))
+            }
+            // How strongly they bind, and what `||` is, depends on the server's mode.
+            Op::StringConcat | Op::Xor if rules.dialect == Dialect::MySql => {
+                Err(unclear("|| or XOR, which MySQL may read otherwise"))
             }
             _ => Ok(()),
         },
@@ -44,7 +50,11 @@ pub(super) fn check(rules: &Rules, expr: &Expr) -> Result<(), Error> {
         | Expr::MemberOf(_)
         | Expr::InUnnest { .. }
         | Expr::Prefixed { .. } => refuse_unless_plain(rules, expr),
-        Expr::Identifier(ident) if ident.quote_style.is_none() && ident.value.starts_with('@') => {
+        // It would be counted by nobody, and the tenant's value be bound to it.
+        Expr::Value(value) if matches!(&value.value, Value::Placeholder(name) if !name[1..].bytes().all(|byte| byte.is_ascii_digit())) => {
+            Err(unclear("a named parameter"))
+        }
+        Expr::Identifier(_) | Expr::CompoundIdentifier(_) if is_variable(rules, expr) => {
             Err(unclear("a session variable"))
         }
         _ => Ok(()),
@@ -54,7 +64,13 @@ pub(super) fn check(rules: &Rules, expr: &Expr) -> Result<(), Error> {
 /// Array subscripts and slices are PostgreSQL's; everything else in that group belongs to other databases.
 fn refuse_unless_plain(rules: &Rules, expr: &Expr) -> Result<(), Error> {
     match expr {
-        Expr::CompoundFieldAccess { .. } if rules.dialect == Dialect::Postgres => Ok(()),
+        // `(x).f` is `f(x)` where `x` has no field `f`, whatever `f` does.
+        Expr::CompoundFieldAccess { access_chain, .. }
+            if rules.dialect == Dialect::Postgres
+                && access_chain.iter().all(|access| matches!(access, AccessExpr::Subscript(_))) =>
+        {
+            Ok(())
+        }
         _ => Err(unclear("an expression of another database")),
     }
 }
@@ -84,7 +100,33 @@ pub(super) fn may_raise(rules: &Rules, expr: &Expr) -> bool {
 }
 
 fn safe(rules: &Rules, expr: &Expr) -> bool {
-    let all = |exprs: &[&Expr]| exprs.iter().all(|expr| !may_raise(rules, expr));
+    let parts = Parts { always: &|part| !may_raise(rules, part), sometimes: &|part| certain(rules, part) };
+    alone_safe(rules, expr, &parts)
+}
+
+/// True if nothing in `expr` can raise, not even what reads no row or stands in a nested query: it may be evaluated for some
+/// rows alone.
+pub(super) fn certain(rules: &Rules, expr: &Expr) -> bool {
+    // Every part is visited: each is looked at by itself.
+    let by_itself = Parts { always: &|_| true, sometimes: &|_| true };
+    let unsure = visit_expressions(expr, |part| match part {
+        // Read once, with the statement.
+        Expr::Cast { expr, .. } if text_of(expr).is_some() => ControlFlow::Continue(()),
+        part if alone_safe(rules, part, &by_itself) => ControlFlow::Continue(()),
+        _ => ControlFlow::Break(()),
+    });
+    unsure.is_continue()
+}
+
+/// What is asked of the parts of an expression: of those that are evaluated with it, and of those that are so for some rows.
+struct Parts<'a> {
+    always: &'a dyn Fn(&Expr) -> bool,
+    sometimes: &'a dyn Fn(&Expr) -> bool,
+}
+
+/// True if `expr` cannot raise, as far as its `parts` do not.
+fn alone_safe(rules: &Rules, expr: &Expr, parts: &Parts<'_>) -> bool {
+    let all = |exprs: &[&Expr]| exprs.iter().all(|expr| (parts.always)(expr));
     match expr {
         Expr::Identifier(_)
         | Expr::CompoundIdentifier(_)
@@ -104,12 +146,20 @@ fn safe(rules: &Rules, expr: &Expr) -> bool {
         Expr::UnaryOp { op: UnaryOperator::Minus, expr } => rules.dialect == Dialect::Sqlite && all(&[expr]),
         Expr::IsDistinctFrom(a, b) | Expr::IsNotDistinctFrom(a, b) => all(&[a, b]),
         Expr::Between { expr, low, high, .. } => all(&[expr, low, high]),
-        Expr::InList { expr, list, .. } => all(&[expr]) && list.iter().all(|item| !may_raise(rules, item)),
+        Expr::InList { expr, list, .. } => all(&[expr]) && list.iter().all(|item| (parts.always)(item)),
         Expr::InSubquery { expr, .. } => all(&[expr]),
         // What stands inside is checked as a query of its own.
         Expr::Exists { .. } => true,
         Expr::Subquery(query) => one_row(query),
-        Expr::Tuple(list) => list.iter().all(|item| !may_raise(rules, item)),
+        Expr::Tuple(list) => list.iter().all(|item| (parts.always)(item)),
+        // The second operand is evaluated only where the first does not decide: be it a constant, whether it raises then
+        // tells of the row.
+        Expr::BinaryOp { left, op: Op::And | Op::Or, right } => {
+            (parts.sometimes)(left) && (parts.sometimes)(right)
+        }
+        Expr::BinaryOp { left, op: Op::Glob, right } if rules.dialect == Dialect::Sqlite => {
+            constant(right) && all(&[left, right])
+        }
         Expr::BinaryOp { left, op, right } => operator_safe(rules, op) && all(&[left, right]),
         Expr::AnyOp { left, compare_op, right, .. } | Expr::AllOp { left, compare_op, right } => {
             comparison(compare_op) && all(&[left, right])
@@ -119,20 +169,38 @@ fn safe(rules: &Rules, expr: &Expr) -> bool {
             all(&[expr]) && pattern_safe(rules.dialect, pattern, escape_char.as_deref())
         }
         Expr::Case { operand, conditions, else_result, .. } => {
-            let parts = operand.as_deref().into_iter().chain(else_result.as_deref());
-            parts
-                .chain(conditions.iter().flat_map(|case| [&case.condition, &case.result]))
-                .all(|e| !may_raise(rules, e))
+            let all = operand.as_deref().into_iter().chain(else_result.as_deref());
+            let mut all = all.chain(conditions.iter().flat_map(|case| [&case.condition, &case.result]));
+            !mixes(rules.dialect, expr) && all.all(|part| (parts.sometimes)(part))
         }
         Expr::Cast { expr, data_type, .. } => cast_safe(rules.dialect, data_type) && all(&[expr]),
         // Every other field fails on values of one type or another, be it on the first row that there is.
         Expr::Extract { field: DateTimeField::Epoch, expr, .. } => all(&[expr]),
         Expr::Trim { expr, trim_what: None, trim_characters: None, .. } => all(&[expr]),
         Expr::Function(function) => {
-            functions::cannot_raise(rules.dialect, function) && args_safe(rules, function)
+            functions::cannot_raise(rules.dialect, function)
+                && args_safe(function, parts)
+                && !mixes(rules.dialect, expr)
         }
         _ => false,
     }
+}
+
+/// True if `expr` gives one of several values, of which rows have one, in a type that holds them all: a conversion may not.
+///
+/// `coalesce(d, at) = coalesce(d, at)` is no more than a test for NULL to PostgreSQL, and comes before the filter.
+fn mixes(dialect: Dialect, expr: &Expr) -> bool {
+    let values: Vec<&Expr> = match expr {
+        _ if dialect != Dialect::Postgres => return false,
+        Expr::Case { conditions, else_result, .. } => {
+            conditions.iter().map(|case| &case.result).chain(else_result.as_deref()).collect()
+        }
+        Expr::Function(function) if functions::chooses(function) => functions::values(function),
+        _ => return false,
+    };
+    // A literal or a parameter takes the type of the others.
+    let typed = values.iter().filter(|value| !matches!(value, Expr::Value(_)));
+    typed.count() > 1 && values.iter().any(|value| !constant(value))
 }
 
 /// True if `expr` may bring values of two types to one, which some do not fit: a date beyond what a timestamp holds.
@@ -163,10 +231,14 @@ fn one_row(query: &Query) -> bool {
         })
 }
 
-fn args_safe(rules: &Rules, function: &Function) -> bool {
+fn args_safe(function: &Function, parts: &Parts<'_>) -> bool {
     let FunctionArguments::List(list) = &function.args else { return true };
     list.args.iter().all(|arg| match arg {
-        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => !may_raise(rules, expr),
+        // Some functions evaluate an argument only where another one is NULL, or true.
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) if functions::may_skip(function) => {
+            (parts.sometimes)(expr)
+        }
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => (parts.always)(expr),
         FunctionArg::Unnamed(FunctionArgExpr::Wildcard) => true,
         _ => false,
     })
@@ -193,8 +265,8 @@ fn operator_safe(rules: &Rules, op: &Op) -> bool {
     let takes_apart = matches!(op, Op::Arrow | Op::LongArrow | Op::HashArrow | Op::HashLongArrow);
     let of_dialect = match rules.dialect {
         Dialect::Postgres => contains || (takes_apart && rules.documents_are_jsonb),
-        Dialect::Sqlite => arithmetic || *op == Op::Glob,
-        Dialect::MySql => *op == Op::Xor,
+        Dialect::Sqlite => arithmetic,
+        Dialect::MySql => false,
     };
     comparison(op) || matches!(op, Op::And | Op::Or) || of_dialect
 }
@@ -204,7 +276,7 @@ fn operator_safe(rules: &Rules, op: &Op) -> bool {
 /// Bound patterns are checked when they are bound.
 fn pattern_safe(dialect: Dialect, pattern: &Expr, escape: Option<&Expr>) -> bool {
     if dialect != Dialect::Postgres {
-        return constant(pattern);
+        return constant(pattern) && escape.is_none_or(|escape| text_of(escape).is_some());
     }
     let usual = escape.is_none_or(|escape| matches!(text_of(escape), Some("\\")));
     let fine = match pattern {
@@ -242,26 +314,45 @@ pub(super) fn constant(expr: &Expr) -> bool {
 
 /// True if `expr` holds a call of an aggregate or window function outside of nested queries.
 pub(super) fn aggregates(expr: &Expr) -> bool {
-    visit_expressions(expr, |part| match part {
-        Expr::Function(function) if function.over.is_some() || functions::aggregate(function) => {
-            ControlFlow::Break(())
-        }
-        _ => ControlFlow::Continue(()),
-    })
-    .is_break()
+    let mut outside = Outside { depth: 0 };
+    expr.visit(&mut outside).is_break()
 }
 
-/// Bound patterns of LIKE, which are to be checked at run time: calls `note` with the position of each.
-pub(super) fn patterns(expr: &Expr, note: &mut impl FnMut(sqlparser::tokenizer::Span)) {
-    let _ = visit_expressions(expr, |part| {
-        if let Expr::Like { pattern, .. } | Expr::ILike { pattern, .. } = part
-            && let Expr::Value(value) = pattern.as_ref()
-            && matches!(value.value, Value::Placeholder(_))
-        {
-            note(value.span);
+/// Looks for aggregates, but for those of nested queries.
+struct Outside {
+    depth: usize,
+}
+
+impl Visitor for Outside {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        match expr {
+            Expr::Function(function)
+                if self.depth == 0 && (function.over.is_some() || functions::aggregate(function)) =>
+            {
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
         }
-        ControlFlow::<()>::Continue(())
-    });
+    }
+}
+
+/// Where the bound pattern of a LIKE stands.
+pub(super) fn bound_pattern(expr: &Expr) -> Option<sqlparser::tokenizer::Span> {
+    let (Expr::Like { pattern, .. } | Expr::ILike { pattern, .. }) = expr else { return None };
+    let Expr::Value(value) = pattern.as_ref() else { return None };
+    matches!(value.value, Value::Placeholder(_)).then_some(value.span)
 }
 
 /// The operands of a predicate's outermost ANDs.

@@ -28,19 +28,33 @@ pub(super) struct Guard {
     pub(super) table: String,
     /// First and last token of the table's name.
     name: (usize, usize),
+    /// What compares it with the tenant's value.
+    equals: &'static str,
     aliased: bool,
     /// Has a sample or an index hint, which a derived table cannot carry.
     bound_to_place: bool,
 }
 
 impl Guard {
-    pub(super) fn new(qualifier: String, column: String, table: String, name: (usize, usize)) -> Self {
-        Self { qualifier, column, table, name, aliased: false, bound_to_place: true }
+    pub(super) fn new(
+        qualifier: String,
+        column: String,
+        table: String,
+        name: (usize, usize),
+        dialect: Dialect,
+    ) -> Self {
+        Self { qualifier, column, table, name, equals: equals(dialect), aliased: false, bound_to_place: true }
     }
 
     pub(super) fn condition(&self) -> Piece {
-        Piece::text(format!("{}.{} = ", self.qualifier, self.column)).tenant()
+        Piece::text(format!("{}.{} {} ", self.qualifier, self.column, self.equals)).tenant()
     }
+}
+
+/// The operator of a filter. MySQL puts what `=` has made equal in each other's place, in a fence too, which then decides
+/// nothing; it does not so with `<=>`, which is the same where the value is not NULL.
+fn equals(dialect: Dialect) -> &'static str {
+    if dialect == Dialect::MySql { "<=>" } else { "=" }
 }
 
 pub(super) fn conjunction(guards: &[Guard]) -> Piece {
@@ -68,6 +82,8 @@ impl Walk<'_> {
         if items.len() != from.len() {
             return Err(unclear("a list of tables"));
         }
+        self.rules.separate(from, &[])?;
+        self.rules.joins(from)?;
         let outer = std::mem::take(&mut self.names);
         let mut guards = Vec::new();
         for (tree, (first, end)) in from.iter().zip(items) {
@@ -252,6 +268,7 @@ impl Walk<'_> {
             column: owned.quoted.clone(),
             table,
             name: (first, last),
+            equals: equals(self.rules.dialect),
             aliased: alias.is_some(),
             bound_to_place: sample.is_some() || !index_hints.is_empty(),
         };
@@ -317,7 +334,7 @@ impl Walk<'_> {
     }
 }
 
-fn outer_join(operator: &JoinOperator) -> bool {
+pub(super) fn outer_join(operator: &JoinOperator) -> bool {
     use JoinOperator as J;
     matches!(operator, J::Left(_) | J::LeftOuter(_) | J::Right(_) | J::RightOuter(_) | J::FullOuter(_))
 }

@@ -2,7 +2,7 @@
 //!
 //! Listed are built-in functions that read no table, no catalog and no session state, and change none.
 
-use sqlparser::ast::{Function, FunctionArguments, Ident, ObjectName};
+use sqlparser::ast::{Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName};
 
 use super::rules::Rules;
 use crate::error::{Error, ErrorKind, shown};
@@ -517,6 +517,22 @@ pub(super) fn aggregate(function: &Function) -> bool {
 /// Gives one of its arguments, in a type that holds them all.
 pub(super) fn chooses(function: &Function) -> bool {
     matches!(plain_name(function).as_deref(), Some("coalesce" | "greatest" | "least"))
+}
+
+/// What a function is given.
+pub(super) fn values(function: &Function) -> Vec<&Expr> {
+    let FunctionArguments::List(list) = &function.args else { return Vec::new() };
+    let values = list.args.iter().filter_map(|arg| match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
+        _ => None,
+    });
+    values.collect()
+}
+
+/// Evaluates some of its arguments only where others ask for it.
+pub(super) fn may_skip(function: &Function) -> bool {
+    let name = plain_name(function);
+    chooses(function) || matches!(name.as_deref(), Some("if" | "iif" | "ifnull" | "nullif"))
 }
 
 pub(super) fn cannot_raise(dialect: Dialect, function: &Function) -> bool {

@@ -50,6 +50,7 @@ impl Walk<'_> {
             owned.quoted.clone(),
             name.to_string(),
             (first, last),
+            self.rules.dialect,
         );
         self.stamp(insert, owned, alias.unwrap_or(last) + 1)?;
         self.note(&guard.table, "insert");
@@ -246,7 +247,7 @@ impl Walk<'_> {
         }
         match action {
             OnInsert::DuplicateKeyUpdate(assignments) if self.rules.tenant_leads_unique_keys => {
-                assignments.iter().try_for_each(|assignment| self.assignment(assignment, place.owned))
+                assignments.iter().try_for_each(|assignment| self.assignment(assignment, place.owned, true))
             }
             OnInsert::OnConflict(conflict) => self.conflict(conflict, &place),
             _ => Err(shared_key()),
@@ -289,7 +290,7 @@ impl Walk<'_> {
 
     fn do_update(&mut self, update: &DoUpdate, place: &Place<'_>) -> Result<(), Error> {
         for assignment in &update.assignments {
-            self.assignment(assignment, place.owned)?;
+            self.assignment(assignment, place.owned, true)?;
         }
         let start = place.target.as_ref().map_or(place.on + 1, |target| target.action);
         let (mut wher, mut action, mut i) = (None, None, start);
@@ -308,7 +309,13 @@ impl Walk<'_> {
     }
 
     /// An assignment must not change the tenant column; setting the tenant that is there already is no change.
-    pub(super) fn assignment(&mut self, assignment: &Assignment, owned: &Owned) -> Result<(), Error> {
+    /// That is also what an upsert sets from the row that it could not insert, which no other statement knows as `excluded`.
+    pub(super) fn assignment(
+        &mut self,
+        assignment: &Assignment,
+        owned: &Owned,
+        upsert: bool,
+    ) -> Result<(), Error> {
         let AssignmentTarget::ColumnName(column) = &assignment.target else {
             let AssignmentTarget::Tuple(columns) = &assignment.target else {
                 return Err(unclear("an assignment"));
@@ -332,7 +339,8 @@ impl Walk<'_> {
             }
             Expr::CompoundIdentifier(parts) => match &parts[..] {
                 [excluded, column]
-                    if excluded.value.eq_ignore_ascii_case("excluded")
+                    if upsert
+                        && excluded.value.eq_ignore_ascii_case("excluded")
                         && self.same_column(&self.rules.fold(column)?, owned) =>
                 {
                     Ok(())

@@ -13,7 +13,7 @@ use sqlparser::keywords::Keyword;
 
 use super::clause::{Clauses, unclear};
 use super::edit::Piece;
-use super::expr::{aggregates, conjuncts, may_raise, patterns};
+use super::expr::{aggregates, bound_pattern, conjuncts, may_raise};
 use super::from::Guard;
 use super::plan::Check;
 use super::rules::Rules;
@@ -87,13 +87,12 @@ impl Walk<'_> {
                 return Err(leaky("HAVING that may fail on other tenants' rows"));
             }
         }
-        if self.nested() && select.projection.iter().any(|item| self.exposed(item)) {
-            if !bare {
-                self.fence_query(start)?;
-            }
-            if self.sources.guards.is_empty() && select.projection.iter().any(|item| self.looks_out(item)) {
-                self.fence_around(start)?;
-            }
+        if self.nested() && !bare && select.projection.iter().any(|item| self.exposed(item)) {
+            self.fence_query(start)?;
+        }
+        let outward = self.nested() && self.sources.guards.is_empty();
+        if outward && self.evaluates_outer_rows(select) {
+            self.fence_around(start)?;
         }
         Ok(())
     }
@@ -114,7 +113,6 @@ impl Walk<'_> {
         if (bare && self.scopes.is_empty()) || self.rules.leaky == LeakyPredicates::SecondWall {
             return Ok(());
         }
-        self.check_patterns(expr)?;
         let parts = conjuncts(expr);
         let mut ranges = split(self.toks, first, end);
         let exact = ranges.len() == parts.len();
@@ -197,7 +195,12 @@ impl Walk<'_> {
         let mut piece = Piece::text("CASE WHEN ");
         for (i, guard) in guards.iter().enumerate() {
             piece = if i == 0 { piece } else { piece.and(" AND ") };
-            let condition = guard.condition();
+            let condition = match self.rules.dialect {
+                // SQLite puts the value in the column's place, where the filter beside the fence says that they are equal;
+                // not so in a query.
+                Dialect::Sqlite => Piece::text("(SELECT ").then(&guard.condition()).and(")"),
+                Dialect::Postgres | Dialect::MySql => guard.condition(),
+            };
             piece = if nullable {
                 piece
                     .and("(")
@@ -267,13 +270,12 @@ impl Walk<'_> {
         self.raise(Barrier { close, lateral: None, stands: limited, locked })
     }
 
-    fn check_patterns(&mut self, expr: &Expr) -> Result<(), Error> {
-        if self.rules.dialect != Dialect::Postgres {
+    /// A bound pattern is checked when it is bound, wherever it stands: a column of a nested query is a predicate too.
+    pub(super) fn check_pattern(&mut self, expr: &Expr) -> Result<(), Error> {
+        if self.rules.dialect != Dialect::Postgres || self.rules.leaky == LeakyPredicates::SecondWall {
             return Ok(());
         }
-        let mut spans = Vec::new();
-        patterns(expr, &mut |span| spans.push(span));
-        for span in spans {
+        if let Some(span) = bound_pattern(expr) {
             let token = self.token(span)?;
             let index = self.param_index(token)?;
             self.checks.push(Check::Pattern(index));

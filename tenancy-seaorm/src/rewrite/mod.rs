@@ -16,6 +16,7 @@ mod functions;
 mod insert;
 mod leak;
 mod literal;
+mod names;
 mod plan;
 mod refuse;
 mod rules;

@@ -127,6 +127,7 @@ fn dangling(value: &Value) -> bool {
     match value {
         Value::String(Some(text)) => dangling_text(text),
         Value::Char(Some(c)) => *c == '\\',
+        Value::Bytes(Some(bytes)) => bytes.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1,
         _ => false,
     }
 }

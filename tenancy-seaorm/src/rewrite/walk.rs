@@ -16,6 +16,7 @@ use super::clause::{Clauses, from_end, unclear};
 use super::edit::{Edits, Piece};
 use super::from::{Guard, conjunction};
 use super::leak::{Barrier, Sources};
+use super::names::Given;
 use super::plan::Check;
 use super::rules::{Found, Rules};
 use super::target::Target;
@@ -43,6 +44,8 @@ pub(super) struct Walk<'a> {
     /// Closing parentheses of the queries that got a fence.
     pub(super) fenced: Vec<usize>,
     in_insert: bool,
+    /// The functions in FROM, wherever.
+    given: Vec<Given>,
     /// Where the query that feeds an INSERT stands in memory.
     pub(super) inserted: Option<usize>,
     /// The RETURNING keyword of the write at hand.
@@ -98,6 +101,7 @@ impl<'a> Walk<'a> {
             scopes: Vec::new(),
             fenced: Vec::new(),
             in_insert: false,
+            given: Vec::new(),
             inserted: None,
             returning: None,
             targets,
@@ -105,6 +109,7 @@ impl<'a> Walk<'a> {
     }
 
     pub(super) fn statement(&mut self, statement: &Statement) -> Result<(), Error> {
+        self.given = self.rules.functions_in(statement)?;
         match statement.visit(self) {
             ControlFlow::Continue(()) if self.targets.is_empty() => Ok(()),
             ControlFlow::Continue(()) => Err(unclear("ON CONFLICT in an unexpected place")),
@@ -162,7 +167,10 @@ impl<'a> Walk<'a> {
 
     fn parts(&self, name: &ObjectName) -> Result<Vec<String>, Error> {
         let fold = |part: &ObjectNamePart| match part {
-            ObjectNamePart::Identifier(ident) => self.rules.fold(ident),
+            ObjectNamePart::Identifier(ident) => {
+                self.rules.names_a_table(ident)?;
+                self.rules.fold(ident)
+            }
             ObjectNamePart::Function(_) => Err(unclear("a computed table name")),
         };
         name.0.iter().map(fold).collect()
@@ -177,7 +185,8 @@ impl<'a> Walk<'a> {
     ///
     /// In SQLite they see all siblings either way; a reference that would mean a table elsewhere is refused there.
     fn cte(&self, name: &str) -> Result<Option<Barrier>, Error> {
-        for frame in &self.frames {
+        // The innermost of one name is meant.
+        for frame in self.frames.iter().rev() {
             let Some(i) = frame.ctes.iter().position(|cte| cte.name == name) else { continue };
             let later = !frame.recursive && frame.inside.is_some_and(|current| i >= current);
             if later && self.rules.dialect == Dialect::Sqlite {
@@ -354,6 +363,14 @@ impl<'a> Walk<'a> {
         }
     }
 
+    fn check_expr(&mut self, expr: &Expr) -> Result<(), Error> {
+        super::expr::check(self.rules, expr)?;
+        if let Expr::CompoundIdentifier(parts) = expr {
+            self.rules.column(&self.given, parts)?;
+        }
+        self.check_pattern(expr)
+    }
+
     fn census(&mut self, relation: &ObjectName) -> Result<(), Error> {
         let address = std::ptr::from_ref(relation) as usize;
         if self.placed.contains(&address) { Ok(()) } else { Err(unclear("a table in an unexpected place")) }
@@ -518,6 +535,6 @@ impl Visitor for Walk<'_> {
     }
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Error> {
-        flow(super::expr::check(self.rules, expr))
+        flow(self.check_expr(expr))
     }
 }

@@ -419,7 +419,7 @@ SELECT * FROM other.orders
 --#
 -- FLT-30 ONLY
 -- only: postgres
--- refused: unknown_table
+-- refused: construct_not_allowed
 SELECT * FROM ONLY orders
 --#
 -- FLT-31 an undeclared view
@@ -657,3 +657,166 @@ MERGE INTO tags t USING customers c ON t.id = c.id WHEN MATCHED THEN DELETE
 -- only: postgres
 -- refused: construct_not_allowed
 SELECT * INTO copy FROM orders
+--#
+-- FLT-30 ONLY, which a common table expression's name must not pass for
+-- only: postgres
+-- refused: construct_not_allowed
+WITH "only" AS (SELECT 1) SELECT * FROM ONLY orders
+--#
+-- FLT-30 ONLY of a table that nobody declared
+-- only: postgres
+-- refused: construct_not_allowed
+WITH "only" AS (SELECT 1) SELECT rolname FROM only pg_authid
+--#
+-- FLT-30 ONLY beside the target of a write
+-- only: postgres
+-- refused: construct_not_allowed
+WITH "only" AS (SELECT 1) DELETE FROM tags USING ONLY customers WHERE customers.name = 'b-ann'
+--#
+-- FLT-32 a function that is called as a field
+-- only: postgres
+-- refused: construct_not_allowed
+SELECT ('SELECT to_tsvector(note) FROM orders'::text).ts_stat
+--#
+-- FLT-32 the same of an element
+-- only: postgres
+-- refused: construct_not_allowed
+SELECT (ARRAY['server_version'::text])[1].current_setting
+--#
+-- FLT-32 a function that is called as a column of what a function gives
+-- only: postgres
+-- refused: construct_not_allowed
+SELECT u.ts_stat FROM unnest(ARRAY['SELECT to_tsvector(note) FROM orders']) u
+--#
+-- FLT-32 the same, where another function of that name has such a column
+-- only: postgres
+-- refused: construct_not_allowed
+SELECT (SELECT u.ts_stat FROM unnest(ARRAY['SELECT to_tsvector(note) FROM orders']) u) FROM unnest(ARRAY[1]) u(ts_stat)
+--#
+-- FLT-32 the same without an alias
+-- only: postgres
+-- refused: construct_not_allowed
+SELECT string_to_table.pg_relation_size FROM string_to_table('orders', ',')
+--#
+-- FLT-32 columns that a function in FROM has
+-- only: postgres
+SELECT g.i, g.ordinality, e.key, e.value, n FROM unnest(ARRAY['x', 'y']) WITH ORDINALITY AS g(i, ordinality), jsonb_each('{"a": 1}') e, generate_series(1, 2) n WHERE n.n > 1
+--#
+-- FLT-18 excluded is nothing outside of an upsert
+-- only: postgres
+-- refused: tenant_column
+WITH excluded AS (SELECT 2 AS tenant_id) UPDATE tags SET tenant_id = excluded.tenant_id, id = 4242 FROM excluded WHERE tags.id = 1
+--#
+-- FLT-04 a relation that has the name of an owned table, in front of USING
+-- refused: construct_not_allowed
+SELECT note FROM (SELECT 2 AS tenant_id) AS z, (SELECT 1 AS tenant_id) AS orders JOIN orders USING (tenant_id)
+--#
+-- FLT-04 the same by a common table expression
+-- refused: construct_not_allowed
+WITH z AS (SELECT 2 AS tenant_id), a AS (SELECT 1 AS tenant_id) SELECT note FROM z, a AS orders NATURAL JOIN orders
+--#
+-- FLT-04 the same in parentheses
+-- refused: construct_not_allowed
+SELECT note FROM (SELECT 1 AS tenant_id) AS z JOIN ((SELECT 1 AS tenant_id) AS orders JOIN orders ON 1 = 1) USING (tenant_id)
+--#
+-- FLT-04 the same under an alias
+-- refused: construct_not_allowed
+SELECT a.note FROM ((SELECT 1 AS tenant_id) AS orders JOIN orders USING (tenant_id)) AS a
+--#
+-- FLT-15 the source of a write that has its target's name
+-- not: mariadb
+-- refused: construct_not_allowed
+UPDATE orders SET note = 'x' FROM (SELECT 1 AS tenant_id) AS orders WHERE orders.id = 1
+--#
+-- FLT-04 an alias with a dot, at which SQLite takes names apart
+-- only: sqlite
+-- refused: construct_not_allowed
+SELECT (SELECT group_concat(a."b.note") FROM countries c, (orders AS "a.b" JOIN countries i ON 1)) FROM customers AS "a.b"
+--#
+-- FLT-03 a comma beside RIGHT JOIN, which SQLite reads in another order
+-- only: sqlite
+-- refused: construct_not_allowed
+SELECT * FROM orders, countries RIGHT JOIN tags ON orders.id = tags.id
+--#
+-- FLT-29 a named parameter
+-- only: sqlite
+-- refused: construct_not_allowed
+SELECT id FROM orders WHERE :a = id
+--#
+-- FLT-33 a constant that fails, where the row says so
+-- only: sqlite
+SELECT id FROM orders WHERE rowid = 3 AND CASE WHEN note LIKE 'b-%' THEN json('bad') ELSE 1 END = 1
+--#
+-- FLT-33 the same behind OR
+-- only: sqlite
+SELECT id FROM orders WHERE rowid = 3 AND (note NOT LIKE 'b-%' OR json('bad') IS NULL)
+--#
+-- FLT-33 the same in a function that evaluates one of two
+-- only: sqlite
+SELECT id FROM orders WHERE rowid = 3 AND coalesce(nullif(note LIKE 'b-%', 1), json('bad')) = 1
+--#
+-- FLT-33 a fence, whose column SQLite knows to equal the value
+-- only: sqlite
+SELECT id FROM orders WHERE rowid = 3 AND json_extract('{}', note) IS NULL
+--#
+-- FLT-33 the escape of a pattern
+-- only: sqlite
+SELECT id FROM orders WHERE rowid = 3 AND note LIKE 'a' ESCAPE CASE WHEN note LIKE 'b-%' THEN 'xx' ELSE 'x' END
+--#
+-- FLT-33 a pattern that a row makes too long
+-- only: sqlite
+SELECT id FROM orders WHERE rowid = 3 AND 'x' GLOB CASE WHEN note LIKE 'b-%' THEN hex(zeroblob(30000)) ELSE '*' END
+--#
+-- FLT-33 a function in FROM that is given rows, before the filter of an outer join
+-- only: sqlite
+-- refused: construct_not_allowed
+SELECT c.id FROM orders o JOIN json_each('[1]', o.note) j RIGHT JOIN customers c ON c.id = o.id
+--#
+-- FLT-33 the same in a nested query
+-- only: sqlite
+SELECT id FROM orders WHERE rowid = 3 AND id IN (SELECT value FROM json_each('[1]', orders.note))
+--#
+-- FLT-33 HAVING of a nested query that sees the row
+-- only: sqlite
+SELECT id FROM orders WHERE rowid = 3 AND id IN (SELECT count(*) FROM countries HAVING json_extract('[1]', orders.note) = 1)
+--#
+-- FLT-33 a window of a nested query that sees the row
+-- only: sqlite
+SELECT id FROM orders WHERE rowid = 3 AND id IN (SELECT sum(1) OVER (ORDER BY json_extract('[1]', orders.note)) FROM countries)
+--#
+-- FLT-33 a nested query that fails, evaluated where the row says so
+-- only: postgres
+SELECT count(*) AS n FROM orders WHERE CASE WHEN code = 'SECRET-3' THEN (SELECT bool_or(1/x = 1) FROM generate_series(0, 0) x) END
+--#
+-- FLT-33 the same in EXISTS
+-- only: postgres
+SELECT count(*) AS n FROM orders WHERE CASE WHEN code = 'SECRET-3' THEN EXISTS (SELECT 1 FROM generate_series(0, 0) x WHERE 1/x = 1) END
+--#
+-- FLT-33 a nested query behind OR
+-- only: postgres
+SELECT count(*) AS n FROM orders WHERE code LIKE 'SECRET-%' AND (note IS NULL OR id IN (SELECT 1/x FROM generate_series(0, 0) x))
+--#
+-- FLT-33 a stable function of constants behind OR
+-- only: postgres
+SELECT count(*) AS n FROM orders WHERE code IS NULL OR to_date('zz', 'YYYY-MM-DD') IS NULL
+--#
+-- FLT-33 an aggregate of a nested query makes none of the one around it
+-- only: postgres
+-- refused: leaky_predicate
+SELECT code FROM orders GROUP BY code HAVING (SELECT max(name) FROM countries) ~ code
+--#
+-- FLT-33 the same in a column
+-- only: postgres
+SELECT id FROM (SELECT id, (SELECT max(name) FROM countries) ~ code AS x FROM orders) q WHERE q.x
+--#
+-- FLT-33 a common table expression inside of one of its name, which has a limit
+-- only: postgres
+WITH q AS (SELECT code FROM countries LIMIT 5) SELECT * FROM (WITH q AS (SELECT code FROM orders) SELECT * FROM q WHERE 'a' ~ q.code) z
+--#
+-- FLT-33 a table with its schema that has the name of another one
+-- only: postgres
+SELECT id FROM orders WHERE EXISTS (SELECT 1 FROM countries AS orders WHERE 'x' ~ public.orders.code)
+--#
+-- FLT-33 a condition in FROM that comes before the table of that name
+-- only: postgres
+SELECT count(*) AS n FROM orders o CROSS JOIN LATERAL (SELECT 1 FROM countries a JOIN countries b ON 'x' ~ o.code JOIN countries o ON true) l

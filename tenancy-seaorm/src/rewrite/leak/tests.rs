@@ -108,9 +108,10 @@ fn a_test_for_null_of_one_of_several_values_is_fenced() {
     {
         let whole = scoped(&format!("SELECT id FROM orders WHERE {value} IS NOT NULL"));
         assert!(whole.contains("CASE WHEN orders.\"tenant_id\" = $1"), "{whole}");
-        let compared = scoped(&format!("SELECT id FROM orders WHERE {value} = 1"));
-        assert!(!compared.contains("CASE WHEN orders"), "{compared}");
+        let compared = scoped(&format!("SELECT id FROM orders WHERE {value} = {value}"));
+        assert!(compared.contains("CASE WHEN orders"), "{compared}");
     }
+    assert!(!scoped("SELECT id FROM orders WHERE coalesce(n, 'x', $1) = 'x'").contains("CASE WHEN"));
     assert!(!scoped("SELECT id FROM orders WHERE n IS NULL").contains("CASE WHEN"));
 }
 

@@ -1,0 +1,281 @@
+//! Names that a database may read otherwise than the parser: keywords, two relations of one name, functions called as columns.
+
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{
+    Expr, FunctionArg, FunctionArgExpr, Ident, Join, JoinOperator, ObjectName, Statement, TableAlias,
+    TableFactor, TableWithJoins, Visit, Visitor,
+};
+
+use super::clause::unclear;
+use super::expr::constant;
+use super::from::outer_join;
+use super::rules::Rules;
+use crate::error::Error;
+use crate::policy::Dialect;
+
+/// Words that PostgreSQL never reads as a table's name where they stand without quotes (its documentation, appendix C).
+const RESERVED: [&str; 40] = [
+    "all",
+    "analyse",
+    "analyze",
+    "and",
+    "any",
+    "array",
+    "as",
+    "asc",
+    "both",
+    "case",
+    "cast",
+    "check",
+    "column",
+    "current_catalog",
+    "current_role",
+    "current_user",
+    "default",
+    "distinct",
+    "end",
+    "except",
+    "false",
+    "for",
+    "from",
+    "grant",
+    "in",
+    "intersect",
+    "into",
+    "lateral",
+    "not",
+    "null",
+    "on",
+    "only",
+    "or",
+    "select",
+    "session_user",
+    "some",
+    "table",
+    "true",
+    "union",
+    "user",
+];
+
+/// Columns that table functions have of themselves.
+const COLUMNS: [&str; 3] = ["key", "ordinality", "value"];
+
+impl Rules {
+    /// Refuses a word that means something else in the place of a table: `FROM ONLY orders` is no table `only`.
+    pub(super) fn names_a_table(&self, ident: &Ident) -> Result<(), Error> {
+        let word = ident.value.to_ascii_lowercase();
+        let everywhere = matches!(word.as_str(), "only" | "lateral");
+        let reserved = everywhere || (self.dialect == Dialect::Postgres && RESERVED.contains(&word.as_str()));
+        if ident.quote_style.is_none() && reserved {
+            Err(unclear("a keyword in the place of a table"))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Refuses a FROM clause in which two relations, `others` among them, have one name: a filter would be ambiguous, or,
+    /// where both are joined by USING, say nothing of the table that it is for.
+    pub(super) fn separate(&self, from: &[TableWithJoins], others: &[&str]) -> Result<(), Error> {
+        let mut names: Vec<String> = others.iter().map(|name| self.called(name)).collect();
+        self.collect(from, &mut names)?;
+        names.sort_unstable();
+        if names.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(unclear("two tables of one name in FROM"));
+        }
+        // SQLite takes the columns of a join in parentheses apart at their dots.
+        if self.dialect == Dialect::Sqlite && names.iter().any(|name| name.contains('.')) {
+            return Err(unclear("a table's name with a dot in it"));
+        }
+        Ok(())
+    }
+
+    /// Refuses joins that SQLite and MySQL order otherwise than they read: a comma before RIGHT or FULL JOIN, and a function
+    /// that is given rows which the filter of an outer join comes after.
+    pub(super) fn joins(&self, from: &[TableWithJoins]) -> Result<(), Error> {
+        if self.dialect == Dialect::Postgres {
+            return Ok(());
+        }
+        let joins = || from.iter().flat_map(joins_of);
+        let right = |join: &&Join| {
+            use JoinOperator as J;
+            matches!(join.join_operator, J::Right(_) | J::RightOuter(_) | J::FullOuter(_))
+        };
+        if self.dialect == Dialect::Sqlite && from.len() > 1 && joins().any(|join| right(&join)) {
+            return Err(unclear("a comma beside RIGHT or FULL JOIN"));
+        }
+        let given = || from.iter().flat_map(given_to_functions).any(|expr| !constant(expr));
+        if joins().any(|join| outer_join(&join.join_operator)) && given() {
+            return Err(unclear("a function in FROM that reads rows, beside an outer join"));
+        }
+        Ok(())
+    }
+
+    fn called(&self, name: &str) -> String {
+        if self.dialect == Dialect::Postgres { name.to_owned() } else { name.to_ascii_lowercase() }
+    }
+
+    fn collect(&self, from: &[TableWithJoins], names: &mut Vec<String>) -> Result<(), Error> {
+        for tree in from {
+            for factor in factors(tree) {
+                if let TableFactor::NestedJoin { table_with_joins, alias } = factor {
+                    let inside = std::slice::from_ref(table_with_joins.as_ref());
+                    match alias {
+                        // The alias hides what stands inside from everything outside.
+                        Some(_) => self.separate(inside, &[])?,
+                        None => self.collect(inside, names)?,
+                    }
+                }
+                if let Some(name) = name_of(factor) {
+                    names.push(self.called(&self.fold(name)?));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes the functions that `statement` has in FROM; `(x).f` and `x.f` would call `f` on what they give.
+    pub(super) fn functions_in(&self, statement: &Statement) -> Result<Vec<Given>, Error> {
+        let mut found = Given::collector(self);
+        if self.dialect == Dialect::Postgres
+            && let ControlFlow::Break(error) = statement.visit(&mut found)
+        {
+            return Err(error);
+        }
+        Ok(found.given)
+    }
+
+    /// Refuses a column that no function in FROM is known to have: to PostgreSQL it may be a call of another function.
+    pub(super) fn column(&self, given: &[Given], parts: &[Ident]) -> Result<(), Error> {
+        let [.., table, column] = parts else { return Ok(()) };
+        if given.is_empty() {
+            return Ok(());
+        }
+        let (table, column) = (self.fold(table)?, self.fold(column)?);
+        let mut of = given.iter().filter(|given| given.name == table);
+        if of.all(|given| given.columns.contains(&column)) {
+            Ok(())
+        } else {
+            Err(unclear("a column that a function in FROM may not have; name its columns: f(…) AS f(a, b)"))
+        }
+    }
+}
+
+/// A function in FROM: its name there, and its columns.
+#[derive(Debug)]
+pub(super) struct Given {
+    name: String,
+    columns: Vec<String>,
+}
+
+struct Collector<'a> {
+    rules: &'a Rules,
+    given: Vec<Given>,
+}
+
+impl Given {
+    fn collector(rules: &Rules) -> Collector<'_> {
+        Collector { rules, given: Vec::new() }
+    }
+}
+
+impl Collector<'_> {
+    fn function(&mut self, name: Option<&ObjectName>, alias: Option<&TableAlias>) -> Result<(), Error> {
+        let own = match name {
+            Some(name) => {
+                let last = name.0.last().and_then(|part| part.as_ident());
+                self.rules.fold(last.ok_or_else(|| unclear("a computed function name"))?)?
+            }
+            None => "unnest".to_owned(),
+        };
+        let called =
+            alias.map(|alias| self.rules.fold(&alias.name)).transpose()?.unwrap_or_else(|| own.clone());
+        let mut columns: Vec<String> = COLUMNS.iter().map(|&column| column.to_owned()).collect();
+        for column in alias.iter().flat_map(|alias| &alias.columns) {
+            columns.push(self.rules.fold(&column.name)?);
+        }
+        columns.extend([own, called.clone()]);
+        self.given.push(Given { name: called, columns });
+        Ok(())
+    }
+}
+
+impl Visitor for Collector<'_> {
+    type Break = Error;
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Error> {
+        let done = match factor {
+            TableFactor::Table { name, args: Some(_), alias, .. }
+            | TableFactor::Function { name, alias, .. } => self.function(Some(name), alias.as_ref()),
+            TableFactor::UNNEST { alias, .. } => self.function(None, alias.as_ref()),
+            _ => Ok(()),
+        };
+        done.map_or_else(ControlFlow::Break, ControlFlow::Continue)
+    }
+}
+
+/// All joins of a tree, those in parentheses too.
+fn joins_of(tree: &TableWithJoins) -> Vec<&Join> {
+    let inside = factors(tree).flat_map(|factor| match factor {
+        TableFactor::NestedJoin { table_with_joins, .. } => joins_of(table_with_joins),
+        _ => Vec::new(),
+    });
+    inside.chain(&tree.joins).collect()
+}
+
+/// What the functions of a tree are given.
+pub(super) fn given_to_functions(tree: &TableWithJoins) -> Vec<&Expr> {
+    let mut given = Vec::new();
+    for factor in factors(tree) {
+        let args: &[FunctionArg] = match factor {
+            TableFactor::NestedJoin { table_with_joins, .. } => {
+                given.extend(given_to_functions(table_with_joins));
+                &[]
+            }
+            TableFactor::Table { args: Some(args), .. } => &args.args,
+            TableFactor::Function { args, .. } => args,
+            TableFactor::UNNEST { array_exprs, .. } => {
+                given.extend(array_exprs);
+                &[]
+            }
+            _ => &[],
+        };
+        given.extend(args.iter().filter_map(|arg| match arg {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))
+            | FunctionArg::Named { arg: FunctionArgExpr::Expr(expr), .. }
+            | FunctionArg::ExprNamed { arg: FunctionArgExpr::Expr(expr), .. } => Some(expr),
+            _ => None,
+        }));
+    }
+    given
+}
+
+fn factors(tree: &TableWithJoins) -> impl Iterator<Item = &TableFactor> {
+    std::iter::once(&tree.relation).chain(tree.joins.iter().map(|join| &join.relation))
+}
+
+/// What a relation is called, if it is called anything.
+pub(super) fn name_of(factor: &TableFactor) -> Option<&Ident> {
+    let (own, alias) = match factor {
+        TableFactor::Table { name, alias, .. } | TableFactor::Function { name, alias, .. } => {
+            (name.0.last().and_then(|part| part.as_ident()), alias)
+        }
+        TableFactor::NestedJoin { alias, .. }
+        | TableFactor::Derived { alias, .. }
+        | TableFactor::UNNEST { alias, .. } => (None, alias),
+        _ => return None,
+    };
+    alias.as_ref().map(|alias| &alias.name).or(own)
+}
+
+/// True if `expr` is one of MySQL's variables, `@@global.datadir` among them.
+pub(super) fn is_variable(rules: &Rules, expr: &Expr) -> bool {
+    let marked = |ident: &Ident| {
+        ident.value.starts_with('@') && (ident.quote_style.is_none() || rules.dialect == Dialect::MySql)
+    };
+    match expr {
+        Expr::Identifier(ident) => marked(ident),
+        Expr::CompoundIdentifier(parts) => parts.iter().any(marked),
+        _ => false,
+    }
+}
