@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     AccessExpr, BinaryOperator as Op, CastKind, DataType, DateTimeField, Expr, Function, FunctionArg,
-    FunctionArgExpr, FunctionArguments, GroupByExpr, Query, SelectItem, SetExpr, UnaryOperator, Value, Visit,
-    Visitor, visit_expressions,
+    FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, Query, SelectItem, SetExpr, UnaryOperator, Value,
+    Visit, Visitor, visit_expressions,
 };
 
 use super::clause::unclear;
@@ -64,15 +64,31 @@ pub(super) fn check(rules: &Rules, expr: &Expr) -> Result<(), Error> {
 /// Array subscripts and slices are PostgreSQL's; everything else in that group belongs to other databases.
 fn refuse_unless_plain(rules: &Rules, expr: &Expr) -> Result<(), Error> {
     match expr {
-        // `(x).f` is `f(x)` where `x` has no field `f`, whatever `f` does.
-        Expr::CompoundFieldAccess { access_chain, .. }
-            if rules.dialect == Dialect::Postgres
-                && access_chain.iter().all(|access| matches!(access, AccessExpr::Subscript(_))) =>
+        Expr::CompoundFieldAccess { root, access_chain }
+            if rules.dialect == Dialect::Postgres && subscripted(root, access_chain).is_some() =>
         {
             Ok(())
         }
         _ => Err(unclear("an expression of another database")),
     }
+}
+
+/// The names before the subscripts in `root` and what follows it, none if it is no name; nothing at all if there is a field
+/// elsewhere: `(x).f` is `f(x)` where `x` has no field `f`, whatever `f` does.
+pub(super) fn subscripted<'e>(root: &'e Expr, chain: &'e [AccessExpr]) -> Option<Vec<&'e Ident>> {
+    let mut names = Vec::new();
+    if let Expr::Identifier(first) = root {
+        names.push(first);
+    }
+    let mut subscripts = false;
+    for access in chain {
+        match access {
+            AccessExpr::Subscript(_) => subscripts = true,
+            AccessExpr::Dot(Expr::Identifier(name)) if !subscripts && !names.is_empty() => names.push(name),
+            AccessExpr::Dot(_) => return None,
+        }
+    }
+    Some(names)
 }
 
 /// `'orders'::regclass` and its kin look into the catalog.

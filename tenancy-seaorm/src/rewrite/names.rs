@@ -146,7 +146,7 @@ impl Rules {
     }
 
     /// Refuses a column that no function in FROM is known to have: to PostgreSQL it may be a call of another function.
-    pub(super) fn column(&self, given: &[Given], parts: &[Ident]) -> Result<(), Error> {
+    pub(super) fn column(&self, given: &[Given], parts: &[&Ident]) -> Result<(), Error> {
         let [.., table, column] = parts else { return Ok(()) };
         if given.is_empty() {
             return Ok(());

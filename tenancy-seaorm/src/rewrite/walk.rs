@@ -14,6 +14,7 @@ use sqlparser::tokenizer::Span;
 use super::Broken;
 use super::clause::{Clauses, from_end, unclear};
 use super::edit::{Edits, Piece};
+use super::expr::subscripted;
 use super::from::{Guard, conjunction};
 use super::leak::{Barrier, Sources};
 use super::names::Given;
@@ -365,8 +366,14 @@ impl<'a> Walk<'a> {
 
     fn check_expr(&mut self, expr: &Expr) -> Result<(), Error> {
         super::expr::check(self.rules, expr)?;
-        if let Expr::CompoundIdentifier(parts) = expr {
-            self.rules.column(&self.given, parts)?;
+        match expr {
+            Expr::CompoundIdentifier(parts) => {
+                self.rules.column(&self.given, &parts.iter().collect::<Vec<_>>())?;
+            }
+            Expr::CompoundFieldAccess { root, access_chain } => {
+                self.rules.column(&self.given, &subscripted(root, access_chain).unwrap_or_default())?;
+            }
+            _ => {}
         }
         self.check_pattern(expr)
     }

@@ -786,10 +786,12 @@ SELECT id FROM orders WHERE rowid = 3 AND id IN (SELECT sum(1) OVER (ORDER BY js
 --#
 -- FLT-33 a nested query that fails, evaluated where the row says so
 -- only: postgres
+-- fenced, in shared tables
 SELECT count(*) AS n FROM orders WHERE CASE WHEN code = 'SECRET-3' THEN (SELECT bool_or(1/x = 1) FROM generate_series(0, 0) x) END
 --#
 -- FLT-33 the same in EXISTS
 -- only: postgres
+-- fenced, in shared tables
 SELECT count(*) AS n FROM orders WHERE CASE WHEN code = 'SECRET-3' THEN EXISTS (SELECT 1 FROM generate_series(0, 0) x WHERE 1/x = 1) END
 --#
 -- FLT-33 a nested query behind OR
@@ -802,6 +804,7 @@ SELECT count(*) AS n FROM orders WHERE code IS NULL OR to_date('zz', 'YYYY-MM-DD
 --#
 -- FLT-33 an aggregate of a nested query makes none of the one around it
 -- only: postgres
+-- fenced, in shared tables
 -- refused: leaky_predicate
 SELECT code FROM orders GROUP BY code HAVING (SELECT max(name) FROM countries) ~ code
 --#
@@ -815,8 +818,18 @@ WITH q AS (SELECT code FROM countries LIMIT 5) SELECT * FROM (WITH q AS (SELECT 
 --#
 -- FLT-33 a table with its schema that has the name of another one
 -- only: postgres
+-- fenced, in shared tables
 SELECT id FROM orders WHERE EXISTS (SELECT 1 FROM countries AS orders WHERE 'x' ~ public.orders.code)
 --#
 -- FLT-33 a condition in FROM that comes before the table of that name
 -- only: postgres
 SELECT count(*) AS n FROM orders o CROSS JOIN LATERAL (SELECT 1 FROM countries a JOIN countries b ON 'x' ~ o.code JOIN countries o ON true) l
+--#
+-- FLT-32 a function that is called as a column, with a subscript
+-- only: postgres
+-- refused: construct_not_allowed
+SELECT u.ts_stat[1] FROM unnest(ARRAY['SELECT to_tsvector(note) FROM orders']) u
+--#
+-- subscripts of columns
+-- only: postgres
+SELECT o.id, (ARRAY[o.id, 7])[2] AS n, x.a[1] AS b FROM orders o CROSS JOIN LATERAL (SELECT ARRAY[o.total] AS a) x

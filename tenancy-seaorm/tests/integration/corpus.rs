@@ -93,14 +93,26 @@ async fn dump(db: &DatabaseConnection, condition: &str) -> Vec<String> {
 async fn differences(backend: DbBackend, policy: fn() -> PolicyBuilder) -> Vec<String> {
     let shared = Shop::on(backend, policy()).await;
     let alone = [Shop::alone(backend, 1).await, Shop::alone(backend, 2).await, Shop::alone(backend, 3).await];
-    differences_on(backend, &shared, &alone).await
+    differences_in(backend, &shared, &alone, |_| true).await
 }
+
+/// A case that only shared tables with fences keep: no wall orders nested queries, and a schema's table has another name.
+const FENCED: &str = "\n-- fenced, in shared tables\n";
 
 /// The same on databases that are there: one shared, and one for each tenant alone.
 pub(crate) async fn differences_on(backend: DbBackend, shared: &Shop, alone: &[Shop]) -> Vec<String> {
+    differences_in(backend, shared, alone, |case| !case.sql.contains(FENCED)).await
+}
+
+async fn differences_in(
+    backend: DbBackend,
+    shared: &Shop,
+    alone: &[Shop],
+    wanted: fn(&Case) -> bool,
+) -> Vec<String> {
     let mut found = Vec::new();
     for (alone, id) in alone.iter().zip(1..) {
-        for case in cases(backend) {
+        for case in cases(backend).into_iter().filter(wanted) {
             fill(&shared.raw).await.expect("rows");
             alone.keep_only(id).await;
             if let Some(difference) = compare(shared, &alone.raw, &case, id).await {
