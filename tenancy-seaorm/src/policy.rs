@@ -55,7 +55,8 @@ pub enum LeakyPredicates {
     /// that other predicates do not reach their indexes either. DESIGN.md has figures.
     #[default]
     Fence,
-    /// Let them through: row-level security is in force on every owned table and orders them itself.
+    /// Let them through: row-level security is in force on every owned table and orders them itself. But not nested queries in
+    /// CASE, which PostgreSQL may evaluate before a policy.
     SecondWall,
 }
 

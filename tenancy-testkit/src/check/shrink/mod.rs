@@ -13,8 +13,8 @@ use crate::error::Error;
 const LIMIT: Duration = Duration::from_secs(20);
 /// A leak of chance gets this many tries to show itself.
 const TRIES: usize = 2;
-/// How often, in how many more tries, one has to show itself that depends on when a client went away: a replay, which tries
-/// more often, then fails to show it one time in thousands.
+/// How often, in how many more tries, one has to show itself that depends on when a client went away, for a replay, which tries
+/// more often, to show it nearly always.
 const OFTEN: usize = 2;
 const MORE: usize = 6;
 
