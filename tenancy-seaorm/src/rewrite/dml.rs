@@ -111,6 +111,7 @@ impl<'a> Walk<'a> {
         if !plain {
             return Err(unclear("a write to a join, or to a table with options"));
         }
+        self.sources.names.extend(name_of(&target.relation).map(|name| self.rules.fold(name)).transpose()?);
         let owned = match self.find_target(name)? {
             Found::Owned(owned) => owned,
             Found::Global { writable: true, .. } => return Ok(None),
@@ -120,7 +121,6 @@ impl<'a> Walk<'a> {
         if first != token {
             return Err(unclear("a word before a table's name"));
         }
-        self.sources.names.extend(name_of(&target.relation).map(|name| self.rules.fold(name)).transpose()?);
         let qualifier = match alias {
             Some(alias) => self.qualifier(&alias.name)?,
             None => self.toks.text(last).to_owned(),

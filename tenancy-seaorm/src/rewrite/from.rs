@@ -84,14 +84,11 @@ impl Walk<'_> {
         }
         self.rules.separate(from, &[])?;
         self.rules.joins(from)?;
-        let outer = std::mem::take(&mut self.names);
         let mut guards = Vec::new();
         for (tree, (first, end)) in from.iter().zip(items) {
             self.sources.item = self.sources.guards.len();
             guards.extend(self.tree(tree, first, end)?);
         }
-        self.distinct()?;
-        self.names = outer;
         Ok(guards)
     }
 
@@ -207,7 +204,6 @@ impl Walk<'_> {
         }
         let before = self.sources.guards.len();
         let item = std::mem::replace(&mut self.sources.item, before);
-        let names = if alias.is_some() { std::mem::take(&mut self.names) } else { Vec::new() };
         self.sources.aliases += usize::from(alias.is_some());
         let guards = self.tree(tree, part.first + 1, self.toks.toks[part.first].mate)?;
         self.sources.item = item;
@@ -215,8 +211,6 @@ impl Walk<'_> {
             return Ok(guards);
         }
         // The alias hides the tables from everything outside of the parentheses.
-        self.distinct()?;
-        self.names = names;
         self.sources.guards.truncate(before);
         guards.iter().try_for_each(|guard| self.derive(guard))?;
         self.sources.aliases -= 1;
@@ -272,7 +266,6 @@ impl Walk<'_> {
             aliased: alias.is_some(),
             bound_to_place: sample.is_some() || !index_hints.is_empty(),
         };
-        self.names.push(guard.qualifier.clone());
         if alias.as_ref().is_some_and(|alias| !alias.columns.is_empty() || alias.at.is_some()) {
             // Renamed columns could give the tenant column's name to another one.
             self.sources.aliases += 1;
@@ -311,24 +304,6 @@ impl Walk<'_> {
         self.note(&guard.table, "derived table");
         if self.sources.aliases > 0 {
             self.sources.hidden.push(last);
-        }
-        Ok(())
-    }
-
-    /// Two relations of one name would make a filter ambiguous, or bind it twice to the first.
-    fn distinct(&self) -> Result<(), Error> {
-        let key = |name: &String| {
-            let plain = name.trim_matches(|c| matches!(c, '"' | '`' | '[' | ']'));
-            if self.rules.dialect == Dialect::Postgres {
-                plain.to_owned()
-            } else {
-                plain.to_ascii_lowercase()
-            }
-        };
-        let mut keys: Vec<_> = self.names.iter().map(key).collect();
-        keys.sort_unstable();
-        if keys.windows(2).any(|pair| pair[0] == pair[1]) {
-            return Err(unclear("two tables of one name in FROM"));
         }
         Ok(())
     }

@@ -36,8 +36,6 @@ pub(super) struct Walk<'a> {
     /// Where each relation that has been placed stands in memory: the census.
     placed: Vec<usize>,
     pub(super) notes: Option<Vec<Note>>,
-    /// How columns of the relations of the FROM clause at hand are qualified.
-    pub(super) names: Vec<String>,
     /// What the FROM clause at hand reads tenants' rows from.
     pub(super) sources: Sources,
     /// The same of the queries around the one at hand.
@@ -97,7 +95,6 @@ impl<'a> Walk<'a> {
             frames: Vec::new(),
             placed: Vec::new(),
             notes: explain.then(Vec::new),
-            names: Vec::new(),
             sources: Sources::default(),
             scopes: Vec::new(),
             fenced: Vec::new(),
