@@ -199,6 +199,8 @@ async fn row_level_security_alone_keeps_tenants_apart() {
         // A rewriter without a filter does not complete conflict targets either. The database refuses them then, or
         // writes nothing, as RLS-12 says; it shows and changes no row of another tenant.
         found.retain(|difference| !difference.starts_with("FLT-19 upsert"));
+        // Nor is the wall asked first where a function of constants alone may fail: PostgreSQL sees no row go into it.
+        found.retain(|difference| !difference.starts_with("FLT-33 a stable function of constants"));
         assert!(found.is_empty(), "{model:?}: {} differences:\n{}", found.len(), found.join("\n"));
     }
 }

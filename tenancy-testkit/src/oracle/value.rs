@@ -100,7 +100,7 @@ pub(crate) fn quoted(text: &str) -> String {
 pub(crate) struct Name(String);
 
 /// Words among the names in use here that are keywords.
-const RESERVED: [&str; 3] = ["group", "order", "select"];
+const RESERVED: [&str; 6] = ["group", "lateral", "only", "order", "select", "table"];
 
 impl Name {
     pub(crate) fn new(name: impl Into<String>) -> Self {

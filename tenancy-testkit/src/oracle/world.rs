@@ -110,8 +110,13 @@ impl World {
         if (shape.global && tenant > 0) || (empty && !shape.global) {
             return Vec::new();
         }
-        let flavor =
-            Flavor { tenant, digits: rng.chance(50), nonzero: rng.chance(50), valid: rng.chance(50) };
+        let tenant_of = (!shape.global).then_some(tenant);
+        let flavor = Flavor {
+            tenant: tenant_of,
+            digits: rng.chance(50),
+            nonzero: rng.chance(50),
+            valid: rng.chance(50),
+        };
         let mut ids: Vec<i32> = (1..=8).collect();
         rng.shuffle(&mut ids);
         let count = if shape.global { 3 } else { rng.below(7) };
@@ -176,19 +181,25 @@ impl World {
 }
 
 const VALID: [&str; 4] = ["^a", "b+", "x|y", "."];
-const INVALID: [&str; 4] = ["[", "(", "a{2,1}", "*"];
+/// The last two are no paths into JSON and no patterns of LIKE either.
+const INVALID: [&str; 6] = ["[", "(", "a{2,1}", "*", "$[", "%\\"];
 const TIMES: [&str; 4] = ["2024-01-01 00:00:00", "2024-02-29 12:30:00", "1999-12-31 23:59:59", "infinity"];
 const JSON: [&str; 5] = [r#"{"k":1}"#, r#"{"k":"a","l":[1,2]}"#, "[]", "null", r#"{"k":null}"#];
 
 #[derive(Clone, Copy, Debug)]
 struct Flavor {
-    tenant: usize,
+    /// None of a global table.
+    tenant: Option<usize>,
     digits: bool,
     nonzero: bool,
     valid: bool,
 }
 
 impl Flavor {
+    fn canary(self) -> String {
+        self.tenant.map_or_else(|| "of-all".to_owned(), |tenant| format!("of-tenant-{tenant}"))
+    }
+
     fn data(self, rng: &mut Rng, role: Role, ty: Type) -> Cell {
         match (role, ty) {
             (Role::Digits, _) if self.digits => Cell::Text(rng.between(0, 30).to_string()),
@@ -197,12 +208,12 @@ impl Flavor {
             (Role::Divisor, _) => Cell::Int(*rng.pick(&[0, 0, 1, 3])),
             (Role::Pattern, _) if self.valid => Cell::Text((*rng.pick(&VALID)).to_owned()),
             (Role::Pattern, _) => {
-                let list = if rng.chance(60) { &INVALID } else { &VALID };
+                let list: &[&str] = if rng.chance(60) { &INVALID } else { &VALID };
                 Cell::Text((*rng.pick(list)).to_owned())
             }
             (_, Type::Int) => Cell::Int(rng.between(-1, 5) as i32),
             // A canary shows in a difference whose row it is.
-            (_, Type::Text) if rng.chance(25) => Cell::Text(format!("of-tenant-{}", self.tenant)),
+            (_, Type::Text) if rng.chance(25) => Cell::Text(self.canary()),
             (_, Type::Text) => Cell::Text((*rng.pick(&["a", "b", "A", "ab", "x%y", "", "it's"])).to_owned()),
             (_, Type::Bool) => Cell::Bool(rng.chance(50)),
             (_, Type::Time) => Cell::Time((*rng.pick(&TIMES)).to_owned()),

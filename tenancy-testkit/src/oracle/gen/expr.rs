@@ -83,7 +83,8 @@ impl Gen<'_> {
     }
 
     fn int(&mut self, depth: usize) -> Frag {
-        match self.rng.weighted(&[4, 3, 2, 2, 5]) {
+        match self.rng.weighted(&[12, 9, 6, 6, 15, 1]) {
+            5 => self.mined_int().unwrap_or_else(|| self.atom(Type::Int)),
             0 => {
                 let op = *self.rng.pick(&[" + ", " - "]);
                 seq!["(", self.expr(Type::Int, depth), op, self.expr(Type::Int, depth), ")"]
@@ -100,9 +101,12 @@ impl Gen<'_> {
         let (column, col) = self.column(|col| matches!(col.hazard, Some(Role::Digits | Role::Divisor)))?;
         self.hazard = true;
         self.tag("leaky expression");
-        Some(match col.hazard {
-            Some(Role::Digits) if self.chance(50) => seq!["CAST(", column, " AS integer)"],
-            Some(Role::Digits) => seq![column, "::int"],
+        Some(match (col.hazard, self.rng.below(3)) {
+            (Some(Role::Digits), 0) => seq!["CAST(", column, " AS integer)"],
+            (Some(Role::Digits), 1) => seq!["CAST(", column, " AS bigint)"],
+            (Some(Role::Digits), _) => seq![column, "::int"],
+            (_, 0) => seq!["mod(12, ", column, ")"],
+            (_, 1) => seq!["(12 % ", column, ")"],
             _ => seq!["(12 / ", column, ")"],
         })
     }
@@ -136,7 +140,13 @@ impl Gen<'_> {
 
     /// What works for every type.
     fn common(&mut self, ty: Type, depth: usize) -> Frag {
-        match self.rng.below(3) {
+        match self.rng.below(4) {
+            3 => {
+                self.tag("CASE of a value");
+                let (value, is) = (self.atom(Type::Int), self.atom(Type::Int));
+                let (then, other) = (self.expr(ty, depth), self.expr(ty, depth));
+                seq!["CASE ", value, " WHEN ", is, " THEN ", then, " ELSE ", other, " END"]
+            }
             0 => seq!["coalesce(", self.expr(ty, depth), ", ", self.expr(ty, depth), ")"],
             1 => {
                 let condition = self.predicate(depth);

@@ -1,7 +1,8 @@
 //! FROM: tables, queries, functions and every kind of join of them.
 
-use super::{Col, Gen, Level, Rel};
+use super::{Col, Cte, Gen, Level, Rel};
 use crate::oracle::frag::{Frag, Kind, seq};
+use crate::oracle::schema::Role;
 use crate::oracle::value::{Name, Type};
 
 impl Gen<'_> {
@@ -60,7 +61,13 @@ impl Gen<'_> {
         let (right, right_level) = self.lateral_or(right_joins, taken, lateral);
         let right = if right_level.rels.len() > 1 { seq!["(", right, ")"] } else { right };
         let mut level = left_level.clone();
+        if matches!(kind, 2 | 3) {
+            level.rels.iter_mut().for_each(Rel::may_lack);
+        }
         level.rels.extend(right_level.rels.clone());
+        if matches!(kind, 1 | 3) {
+            level.rels[left_level.rels.len()..].iter_mut().for_each(Rel::may_lack);
+        }
         level.merged.extend(right_level.merged.clone());
         if kind == 4 {
             return (seq![left, word, right], level);
@@ -105,7 +112,7 @@ impl Gen<'_> {
         if common.is_empty() || !self.chance(25) {
             return None;
         }
-        let merged = |cols: Vec<Col>| cols.into_iter().map(|col| (Col { hazard: None, ..col }, 2)).collect();
+        let merged = |cols: Vec<Col>| cols.into_iter().map(|col| (col.plain(), 2)).collect();
         if natural && self.chance(40) {
             self.tag("NATURAL");
             return Some((seq![left.clone(), " NATURAL", word, right.clone()], merged(common)));
@@ -140,11 +147,20 @@ impl Gen<'_> {
     /// A LATERAL query over what stands to its left, or a tree of its own.
     fn lateral_or(&mut self, joins: usize, taken: &[Name], left: Option<&Level>) -> (Frag, Level) {
         let Some(left) = left else { return self.tree(joins, taken) };
+        if joins == 0
+            && self.chance(4)
+            && let Some(leaf) = self.function_of_rows(left, taken)
+        {
+            return leaf;
+        }
         if joins > 0 || !self.nest(15) {
             return self.tree(joins, taken);
         }
         self.tag("LATERAL");
-        self.levels.push(left.clone());
+        let mut left = left.clone();
+        // It may be evaluated beyond an outer join that stands around both.
+        left.rels.iter_mut().for_each(Rel::may_lack);
+        self.levels.push(left);
         let (query, cols) = if self.chance(20) { self.lateral_values() } else { self.derived(true) };
         self.levels.pop();
         let alias = self.alias(None, taken);
@@ -161,8 +177,55 @@ impl Gen<'_> {
         let names = format!("{}({}, {})", self.fresh('v').sql(), cols[0].0.sql(), cols[1].0.sql());
         let wher = if self.chance(70) { format!(" WHERE {}", cols[1].0.sql()) } else { String::new() };
         let frag = seq!["SELECT * FROM (VALUES (", number, ", ", hit, format!(")) AS {names}{wher}")];
-        let col = |(name, ty)| Col { name, ty, hazard: None, tenant: false };
+        let col = |(name, ty)| Col::new(name, ty);
         (frag, cols.into_iter().map(col).collect())
+    }
+
+    /// A function that is given what stands to its left, row by row.
+    fn function_of_rows(&mut self, left: &Level, taken: &[Name]) -> Option<(Frag, Level)> {
+        self.levels.push(left.clone());
+        let call = self.call_of_rows();
+        self.levels.pop();
+        let (name, call, ty) = call?;
+        self.tag("function of rows in FROM");
+        let lateral = if self.chance(30) { "LATERAL " } else { "" };
+        let (own, alias) = (Name::new(name), self.alias(None, taken));
+        let (alias, tail, cols) = match self.rng.below(4) {
+            0 if !taken.contains(&own) => (own.clone(), String::new(), vec![Col::new(own, ty)]),
+            1 => (alias.clone(), format!(" AS {}", alias.sql()), vec![Col::new(alias, ty)]),
+            2 => {
+                let (value, number) = (self.fresh(ty.letter()), self.fresh('i'));
+                let names = format!("{}({}, {})", alias.sql(), value.sql(), number.sql());
+                let cols = vec![Col::new(value, ty), Col::new(number, Type::Int)];
+                (alias, format!(" WITH ORDINALITY AS {names}"), cols)
+            }
+            _ => {
+                let value = self.fresh(ty.letter());
+                let names = format!(" AS {}({})", alias.sql(), value.sql());
+                (alias, names, vec![Col::new(value, ty)])
+            }
+        };
+        let level =
+            Level { rels: vec![Rel { alias, cols, table: None, partial: false }], merged: Vec::new() };
+        Some((seq![lateral, format!("{name}("), call, ")", tail], level))
+    }
+
+    /// Such a function's name, what it is given, and what it gives.
+    fn call_of_rows(&mut self) -> Option<(&'static str, Frag, Type)> {
+        let column = |own: &mut Self, ty: Type| own.column(|col| col.ty == ty && !col.tenant);
+        Some(match self.rng.below(6) {
+            0 => ("generate_series", seq!["1, ", self.hazardous_int()?], Type::Int),
+            1 => ("generate_series", seq!["1, ", column(self, Type::Int)?.0], Type::Int),
+            2 => ("unnest", seq!["ARRAY[", column(self, Type::Int)?.0, ", 2]"], Type::Int),
+            3 => {
+                let (pattern, _) = self.column(|col| col.hazard == Some(Role::Pattern))?;
+                self.hazard = true;
+                self.tag("leaky expression");
+                ("regexp_split_to_table", seq!["'xab', ", pattern], Type::Text)
+            }
+            4 => ("string_to_table", seq![column(self, Type::Text)?.0, ", 'a'"], Type::Text),
+            _ => ("jsonb_path_query", seq![column(self, Type::Json)?.0, ", '$.k'"], Type::Json),
+        })
     }
 
     fn leaf(&mut self, taken: &[Name]) -> (Frag, Level) {
@@ -180,7 +243,7 @@ impl Gen<'_> {
             3 => {
                 self.tag("table function");
                 let alias = self.alias(None, taken);
-                let col = Col { name: Name::new("n"), ty: Type::Int, hazard: None, tenant: false };
+                let col = Col::new(Name::new("n"), Type::Int);
                 let frag = format!("generate_series(1, 3) AS {}(n)", alias.sql()).into();
                 (frag, Rel { alias, cols: vec![col], table: None, partial: false })
             }
@@ -195,12 +258,13 @@ impl Gen<'_> {
         let name = self.world.tables[table].name.clone();
         let mut cols = self.columns_of(table);
         let hidden = self.ctes.iter().any(|cte| cte.name == name);
+        let only = if self.rng.below(500) == 0 { "ONLY " } else { "" };
         let spelled = if hidden || self.chance(8) {
             // A name with its schema always means the table.
             self.tag("schema-qualified table");
-            format!("public.{}", name.spelled(&mut self.rng))
+            format!("{only}public.{}", name.spelled(&mut self.rng))
         } else {
-            name.spelled(&mut self.rng)
+            format!("{only}{}", name.spelled(&mut self.rng))
         };
         if !taken.contains(&name) && self.chance(35) {
             return (spelled.into(), Rel { alias: name, cols, table: Some(table), partial: false });
@@ -223,7 +287,13 @@ impl Gen<'_> {
     }
 
     fn cte_leaf(&mut self, taken: &[Name]) -> (Frag, Rel) {
-        let cte = self.rng.pick(&self.ctes.clone()).clone();
+        // The inner one of two of the same name hides the outer one.
+        let shown = |(number, cte): (usize, &Cte)| {
+            let hidden = self.ctes[number + 1..].iter().any(|inner| inner.name == cte.name);
+            (!hidden).then(|| cte.clone())
+        };
+        let shown: Vec<Cte> = self.ctes.iter().enumerate().filter_map(shown).collect();
+        let cte = self.rng.pick(&shown).clone();
         self.tag("common table expression used");
         if !taken.contains(&cte.name) && self.chance(40) {
             return (
@@ -247,7 +317,7 @@ impl Gen<'_> {
         });
         let rows = rows.collect();
         let alias = self.alias(None, taken);
-        let col = |name: &str, ty| Col { name: Name::new(name), ty, hazard: None, tenant: false };
+        let col = |name: &str, ty| Col::new(Name::new(name), ty);
         let cols = vec![col("id", Type::Int), col("body", Type::Text)];
         let frag = seq!["(VALUES ", Frag::list(", ", 1, rows), format!(") AS {}(id, body)", alias.sql())];
         (frag, Rel { alias, cols, table: None, partial: false })
@@ -261,6 +331,16 @@ impl Gen<'_> {
             if Some(&other) != of && !taken.contains(&other) {
                 self.tag("alias that is another table's name");
                 return other;
+            }
+        }
+        if !taken.is_empty() && self.rng.below(500) == 0 {
+            self.tag("two relations of one name");
+            return self.rng.pick(taken).clone();
+        }
+        if self.chance(4) {
+            let name = self.confusing();
+            if !taken.contains(&name) {
+                return name;
             }
         }
         if self.chance(6) {

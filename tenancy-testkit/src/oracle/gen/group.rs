@@ -9,22 +9,36 @@ use crate::oracle::value::Type;
 impl Gen<'_> {
     /// A column of the innermost query: an aggregate over an outer one would belong to the outer query.
     fn inner(&mut self, ty: Type) -> Option<Frag> {
+        self.inner_where(|col| col.ty == ty && !col.tenant).map(|(column, _)| column)
+    }
+
+    pub(super) fn inner_where(&mut self, accept: impl Fn(&Col) -> bool) -> Option<(Frag, Col)> {
         let level = self.levels.last()?;
         let mut found = Vec::new();
         for rel in level.rels.iter().filter(|rel| !rel.alias.raw().is_empty()) {
-            for col in rel.cols.iter().filter(|col| col.ty == ty && !col.tenant) {
+            for col in rel.cols.iter().filter(|col| accept(col)) {
                 if rel.cols.iter().filter(|other| other.name == col.name).count() == 1 {
-                    found.push(format!("{}.{}", rel.alias.sql(), col.name.sql()));
+                    found.push((format!("{}.{}", rel.alias.sql(), col.name.sql()), col));
                 }
             }
         }
-        (!found.is_empty()).then(|| Frag::from(self.rng.pick(&found).clone()))
+        if found.is_empty() {
+            return None;
+        }
+        let (text, col) = self.rng.pick(&found).clone();
+        Some((text.into(), col.clone()))
     }
 
     /// An aggregate whose value does not depend on the order of its rows.
     pub(super) fn aggregate(&mut self, ty: Type) -> Frag {
         self.tag("aggregate");
-        let Some(column) = self.inner(ty) else { return self.aggregate_without(ty) };
+        let Some(mut column) = self.inner(ty) else { return self.aggregate_without(ty) };
+        if ty == Type::Int
+            && self.chance(12)
+            && let Some(hazard) = self.inner_hazard()
+        {
+            column = hazard;
+        }
         let call = match ty {
             Type::Int => {
                 let head = *self.rng.pick(&["sum(", "max(", "min(", "count(DISTINCT ", "count("]);
@@ -45,6 +59,16 @@ impl Gen<'_> {
         call
     }
 
+    /// An aggregate that stands in a nested query and belongs to this one, whose rows it is over.
+    fn aggregate_of_outer(&mut self) -> Frag {
+        let Some(column) = self.inner(Type::Int) else { return self.aggregate(Type::Int) };
+        self.tag("aggregate of the query around it");
+        let head = *self.rng.pick(&["sum(", "max(", "count("]);
+        let table = self.rng.below(self.world.tables.len());
+        let (name, alias) = (self.world.tables[table].name.sql(), self.fresh('a').sql());
+        seq!["(SELECT ", head, column, format!(") FROM public.{name} AS {alias} LIMIT 1)")]
+    }
+
     fn aggregate_without(&mut self, ty: Type) -> Frag {
         match ty {
             Type::Int => "count(*)".into(),
@@ -63,10 +87,14 @@ impl Gen<'_> {
         for ty in types {
             let name = self.fresh(ty.letter());
             let key = if self.chance(50) { self.inner(ty) } else { None };
-            let item = key.clone().unwrap_or_else(|| self.aggregate(ty));
+            let item = match &key {
+                Some(key) => key.clone(),
+                None if ty == Type::Int && self.chance(8) => self.aggregate_of_outer(),
+                None => self.aggregate(ty),
+            };
             keys.extend(key);
             items.push(seq![item, format!(" AS {}", name.sql())]);
-            cols.push(Col { name, ty, hazard: None, tenant: false });
+            cols.push(Col::new(name, ty));
         }
         let group = self.group_by(&keys);
         let having = if self.grow(35) { seq![" HAVING ", self.having(&keys)].opt() } else { Frag::empty() };
@@ -96,6 +124,11 @@ impl Gen<'_> {
 
     fn having(&mut self, keys: &[Frag]) -> Frag {
         self.tag("HAVING");
+        if self.chance(20)
+            && let Some(outer) = self.outer_hazard()
+        {
+            return outer;
+        }
         let own = match keys.first() {
             Some(key) if self.chance(30) => seq![key.clone(), " IS NOT NULL"],
             _ => seq!["count(*) >= ", self.rng.between(1, 3).to_string()],
@@ -130,7 +163,7 @@ impl Gen<'_> {
                 item = self.aliased(call, &col.name, ty);
             }
             items.push(item);
-            cols.push(Col { hazard: None, ..col });
+            cols.push(col.plain());
         }
         let window = if named { seq![" WINDOW win AS (", window, ")"] } else { Frag::empty() };
         let head = seq!["SELECT ", Frag::list(", ", 1, items), " FROM ", from, wher, window];
@@ -166,6 +199,7 @@ impl Gen<'_> {
     fn window(&mut self, may_be_empty: bool) -> Frag {
         let (by, order) = (self.any_type(), self.any_type());
         let partition = if self.chance(60) { self.inner(by) } else { None };
+        let partition = if self.chance(10) { self.inner_hazard().or(partition) } else { partition };
         let order =
             if self.chance(60) || (!may_be_empty && partition.is_none()) { self.inner(order) } else { None };
         let partition = partition.map(|by| seq!["PARTITION BY ", by].opt());

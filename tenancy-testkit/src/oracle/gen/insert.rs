@@ -223,7 +223,7 @@ impl Gen<'_> {
         }
         self.tag("DO UPDATE");
         // The row that did not go in is none of those that are known to be harmless.
-        let cols = target.rel.cols.iter().map(|col| Col { hazard: None, ..col.clone() }).collect();
+        let cols = target.rel.cols.iter().map(|col| col.clone().plain()).collect();
         let excluded = Rel { alias: Name::new("excluded"), cols, table: None, partial: false };
         self.levels.push(Level { rels: vec![target.rel.clone(), excluded], merged: Vec::new() });
         let set = self.assignments(&shape, columns, true);
@@ -261,7 +261,7 @@ impl Gen<'_> {
                 self.expr(ty, 2)
             };
             items.push(self.aliased(expr, &name, ty));
-            cols.push(Col { name, ty, hazard: None, tenant: false });
+            cols.push(Col::new(name, ty));
         }
         self.qualify = before;
         self.levels.pop();

@@ -9,6 +9,7 @@ mod expr;
 mod from;
 mod group;
 mod insert;
+mod mine;
 mod predicate;
 mod select;
 mod statement;
@@ -21,7 +22,9 @@ use super::frag::Frag;
 use super::rng::Rng;
 use super::schema::Role;
 use super::value::{Name, Type, Value};
-use super::world::World;
+use super::world::{Cell, World};
+#[cfg(feature = "seaorm")]
+pub(crate) use mine::ALWAYS_FAILS;
 pub(crate) use statement::Draft;
 
 /// A column that a query can name.
@@ -31,8 +34,30 @@ struct Col {
     ty: Type,
     /// What can be done with it that fails on other tenants' rows, but on none of this tenant's.
     hazard: Option<Role>,
+    /// What is so in all of this tenant's rows, though perhaps in no other tenant's.
+    steady: Option<Steady>,
     /// The tenant column.
     tenant: bool,
+}
+
+/// What can be so in all rows of a column.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Steady {
+    Null,
+    Filled,
+    True,
+    False,
+}
+
+impl Col {
+    fn new(name: Name, ty: Type) -> Self {
+        Self { name, ty, hazard: None, steady: None, tenant: false }
+    }
+
+    /// The column where other rows may be in it than the tenant's table has.
+    fn plain(self) -> Self {
+        Self { hazard: None, steady: None, ..self }
+    }
 }
 
 /// A relation that a query can name.
@@ -45,6 +70,15 @@ struct Rel {
     table: Option<usize>,
     /// It has more columns than `cols` says: a join's name hides those that it has twice, and `*` shows them.
     partial: bool,
+}
+
+impl Rel {
+    /// An outer join has no row of this relation where none fits.
+    fn may_lack(&mut self) {
+        for col in &mut self.cols {
+            col.steady = col.steady.filter(|steady| matches!(steady, Steady::Null | Steady::False));
+        }
+    }
 }
 
 /// The relations of one query, and the columns that its joins merge.
@@ -156,10 +190,29 @@ impl<'w> Gen<'w> {
                     name: column.name.clone(),
                     ty: column.ty,
                     hazard: harmless.then_some(column.role),
+                    steady: self.steady(table, number).filter(|_| !tenant),
                     tenant,
                 }
             })
             .collect()
+    }
+
+    /// What all of this tenant's rows have in common in a column.
+    fn steady(&self, table: usize, column: usize) -> Option<Steady> {
+        let shape = &self.world.tables[table];
+        let rows = &self.world.rows[table][self.tenant];
+        if shape.global {
+            return None;
+        }
+        let all = |fits: fn(&Cell) -> bool| rows.iter().all(|row| fits(&row[column]));
+        let bool = shape.columns[column].ty == Type::Bool;
+        let kinds: [(Steady, bool); 4] = [
+            (Steady::True, bool && all(|cell| *cell == Cell::Bool(true))),
+            (Steady::False, bool && all(|cell| *cell == Cell::Bool(false))),
+            (Steady::Null, all(|cell| *cell == Cell::Null)),
+            (Steady::Filled, all(|cell| *cell != Cell::Null)),
+        ];
+        kinds.into_iter().find_map(|(steady, holds)| holds.then_some(steady))
     }
 
     /// A reference to a column of a type that is in sight, with its hazard.
@@ -194,8 +247,8 @@ impl<'w> Gen<'w> {
         }
         let name = col.name.spelled(&mut self.rng);
         // A merged column is one of several tables', and what one of them promises does not hold for the others.
-        let mixed =
-            col.hazard.is_some() && self.levels[number].merged.iter().any(|(m, _)| m.name == col.name);
+        let mixed = (col.hazard.is_some() || col.steady.is_some())
+            && self.levels[number].merged.iter().any(|(m, _)| m.name == col.name);
         if number == innermost && !self.qualify && !mixed && self.bare(&col.name) && self.rng.chance(40) {
             self.tag("unqualified column");
             return Some((name.into(), col));

@@ -34,6 +34,11 @@ impl Gen<'_> {
     /// For the top of WHERE, ON and HAVING: an OR without parentheses is as likely there as it gets.
     pub(super) fn condition(&mut self) -> Frag {
         let depth = 1 + self.rng.below(2);
+        if self.chance(1)
+            && let Some(mined) = self.mined_alone()
+        {
+            return mined.node(Kind::Expr(Type::Bool));
+        }
         if self.chance(20) {
             self.tag("OR");
             self.tag("bare OR at the top");
@@ -43,8 +48,13 @@ impl Gen<'_> {
     }
 
     fn plain(&mut self, depth: usize) -> Frag {
-        match self.rng.weighted(&[10, 4, 3, 3, 3, 3, 2, 3, 3, 2]) {
+        match self.rng.weighted(&[20, 8, 6, 6, 6, 6, 4, 6, 6, 4, 1, 3]) {
             0 => self.comparison(depth),
+            10 => self.mined().unwrap_or_else(|| self.comparison(depth)),
+            11 => {
+                let is = *self.rng.pick(&[" IS TRUE", " IS NOT TRUE", " IS NOT FALSE", " IS UNKNOWN"]);
+                seq!["(", self.predicate(depth.min(1)), ")", is]
+            }
             1 => {
                 let ty = self.ty();
                 let is = *self.rng.pick(&[" IS NULL", " IS NOT NULL"]);
@@ -60,9 +70,8 @@ impl Gen<'_> {
             3 => self.in_list(),
             4 => {
                 self.tag("LIKE");
-                let pattern = *self.rng.pick(&["'a%'", "'%b'", "'s_'", "'%'"]);
                 let like = *self.rng.pick(&[" LIKE ", " NOT LIKE ", " ILIKE "]);
-                seq![self.expr(Type::Text, depth), like, pattern]
+                seq![self.expr(Type::Text, depth), like, self.pattern()]
             }
             5 => {
                 let ty = self.ty();
@@ -84,6 +93,21 @@ impl Gen<'_> {
                 ")"
             ],
         }
+    }
+
+    /// What LIKE compares with; a bound one is read when it is bound.
+    fn pattern(&mut self) -> Frag {
+        if self.chance(15) {
+            self.tag("bound pattern");
+            if self.chance(6) {
+                self.mined_tag();
+                return self.param(Value::Text(Some("%\\".to_owned())));
+            }
+            let pattern = *self.rng.pick(&["a%", "%b", "s\\_", "%"]);
+            return self.param(Value::Text(Some(pattern.to_owned())));
+        }
+        let pattern = *self.rng.pick(&["'a%'", "'%b'", "'s_'", "'%'", "'a!%' ESCAPE '!'"]);
+        pattern.into()
     }
 
     fn ty(&mut self) -> Type {
@@ -144,7 +168,14 @@ impl Gen<'_> {
         {
             self.hazard = true;
             self.tag("leaky expression");
-            return Some(seq!["'xab' ~ ", column]);
+            let matches = *self.rng.pick(&[
+                "'xab' ~ ",
+                "'xab' ~ ",
+                "'xab' LIKE ",
+                "'xab' NOT LIKE ",
+                "'xab' SIMILAR TO ",
+            ]);
+            return Some(seq![matches, column]);
         }
         let value = self.hazardous_int()?;
         Some(seq![value, " > ", self.atom(Type::Int)])
@@ -174,7 +205,15 @@ impl Gen<'_> {
             return merged;
         }
         let ty = *self.rng.pick(&[Type::Int, Type::Int, Type::Text]);
-        match self.rng.below(7) {
+        match self.rng.below(8) {
+            7 => {
+                self.tag("array of a query");
+                if self.chance(30) {
+                    return seq!["cardinality(ARRAY(", self.subquery(&[ty]), ")) >= ", self.atom(Type::Int)];
+                }
+                let op = *self.rng.pick(&[" = ANY (ARRAY(", " <> ALL (ARRAY("]);
+                seq![self.atom(ty), op, self.subquery(&[ty]), "))"]
+            }
             0 | 1 => {
                 let not = if self.chance(40) { "NOT EXISTS (" } else { "EXISTS (" };
                 self.tag("EXISTS");

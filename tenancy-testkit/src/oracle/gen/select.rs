@@ -105,7 +105,7 @@ impl Gen<'_> {
         let left = self.operand_of_set(inner);
         let right = self.operand_of_set(inner);
         let frag = seq![left.frag, op, right.frag];
-        let cols = left.cols.into_iter().map(|col| Col { hazard: None, ..col }).collect::<Vec<_>>();
+        let cols = left.cols.into_iter().map(|col| col.plain()).collect::<Vec<_>>();
         let (tail, ordered) = self.tail(cols.len(), wants, false);
         Query { frag: seq![frag, tail], cols, ordered }
     }
@@ -246,10 +246,16 @@ impl Gen<'_> {
             && let Some((column, col)) = self.column(|col| col.ty == ty && !col.tenant)
         {
             let frag = seq![column.node(Kind::Expr(ty)), format!(" AS {}", name.sql())];
-            return (frag, Col { name, ty, hazard: col.hazard, tenant: false });
+            return (frag, Col { name, ..col });
+        }
+        if ty == Type::Int && self.chance(3) {
+            self.tag("set of rows in SELECT");
+            let first = self.atom(ty);
+            let set = seq!["unnest(ARRAY[", first, ", 2])", format!(" AS {}", name.sql())];
+            return (set, Col::new(name, ty));
         }
         let expr = self.expr(ty, 2);
-        (self.aliased(expr, &name, ty), Col { name, ty, hazard: None, tenant: false })
+        (self.aliased(expr, &name, ty), Col::new(name, ty))
     }
 
     pub(super) fn aliased(&mut self, expr: Frag, name: &Name, ty: Type) -> Frag {

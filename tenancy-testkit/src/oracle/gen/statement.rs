@@ -134,7 +134,16 @@ impl Gen<'_> {
         let name: Name = self.world.tables[number].name.clone();
         let name = name.sql();
         self.tag("rare form");
-        let sql = match self.rng.below(5) {
+        let read = format!("SELECT to_tsvector(''simple'', CAST(x AS text)) FROM {name} AS x");
+        let sql = match self.rng.below(13) {
+            5 => format!("SELECT x FROM {name} AS x"),
+            6 => format!("SELECT (x).id FROM {name} AS x"),
+            7 => format!("SELECT to_jsonb(x) FROM {name} AS x"),
+            8 => format!("SELECT u.ts_stat FROM unnest(ARRAY['{read}']) AS u"),
+            9 => format!("SELECT ('{read}'::text).ts_stat"),
+            10 => format!("SELECT * FROM ts_stat('{read}')"),
+            11 => format!("SELECT CAST(query_to_xml('SELECT * FROM {name}', true, false, '') AS text)"),
+            12 => format!("WITH \"only\" AS (SELECT 1 AS id) SELECT count(*) FROM ONLY {name}"),
             0 => format!("TABLE {name}"),
             1 => format!("SELECT count(*) FROM ONLY {name}"),
             2 => format!("SELECT count(*) FROM {name} TABLESAMPLE BERNOULLI (100)"),

@@ -71,8 +71,9 @@ impl Gen<'_> {
         let alias = self.alias(Some(&name), &taken);
         let own = self.rng.pick(&ints).clone();
         let join = format!("{}.{} = {}.id", target.alias.sql(), own.sql(), alias.sql());
-        let rel =
+        let mut rel =
             Rel { alias: alias.clone(), cols: self.columns_of(table), table: Some(table), partial: false };
+        rel.may_lack();
         let spelled = format!("public.{}", name.sql());
         let item = if self.nest(20) {
             self.tag("derived table");
@@ -85,12 +86,13 @@ impl Gen<'_> {
             return Some((seq![" FROM ", item], join.into(), vec![rel]));
         }
         let other = self.rng.below(self.world.tables.len());
-        let second = Rel {
+        let mut second = Rel {
             alias: self.alias(None, &[]),
             cols: self.columns_of(other),
             table: Some(other),
             partial: false,
         };
+        second.may_lack();
         let right = Level { rels: vec![second.clone()], merged: Vec::new() };
         let word = *self.rng.pick(&[" JOIN ", " LEFT JOIN ", " FULL JOIN "]);
         let on = self.equality(&first, &right).unwrap_or_else(|| "true".into());
@@ -162,6 +164,12 @@ impl Gen<'_> {
             let id = self.own_id();
             let id = self.param(id);
             items.push(seq![column.name.sql(), " = ", id]);
+        } else if self.chance(1)
+            && let Some(column) = shape.with_role(Role::Tenant).next()
+            && let Some((of, _)) = self.column(|col| col.tenant)
+        {
+            self.tag("tenant column from a row");
+            items.push(seq![column.name.sql(), " = ", of]);
         }
         if upsert {
             return;

@@ -14,15 +14,17 @@ impl Gen<'_> {
         }
         let count = 1 + self.rng.below(2);
         let mut parts = Vec::new();
+        let around = self.ctes.len();
         for _ in 0..count {
-            let part = self.named_query();
+            let part = self.named_query(around);
             parts.push(part);
         }
         seq!["WITH ", Frag::list(", ", 1, parts), " "].opt()
     }
 
-    fn named_query(&mut self) -> Frag {
-        let name = self.cte_name();
+    /// One of a WITH clause, around which `around` others are in sight.
+    fn named_query(&mut self, around: usize) -> Frag {
+        let name = self.cte_name(around);
         let (query, mut cols) = self.derived(false);
         let mut list = String::new();
         if self.chance(20) {
@@ -39,7 +41,20 @@ impl Gen<'_> {
     }
 
     /// A name of its own, or a table's, which the query inside still means as the table (FLT-09).
-    fn cte_name(&mut self) -> Name {
+    fn cte_name(&mut self, around: usize) -> Name {
+        if around > 0 && self.chance(30) {
+            let name = self.ctes[self.rng.below(around)].name.clone();
+            if self.ctes[around..].iter().all(|cte| cte.name != name) {
+                self.tag("common table expression with an outer one's name");
+                return name;
+            }
+        }
+        if self.chance(6) {
+            let name = self.confusing();
+            if self.ctes[around..].iter().all(|cte| cte.name != name) {
+                return name;
+            }
+        }
         if self.chance(30) {
             let number = self.rng.below(self.world.tables.len());
             let name = self.world.tables[number].name.clone();
@@ -90,7 +105,7 @@ impl Gen<'_> {
             seq![" AND (", next, ")"].opt(),
             ") ",
         ];
-        let col = |name: &str| Col { name: Name::new(name), ty: Type::Int, hazard: None, tenant: false };
+        let col = |name: &str| Col::new(Name::new(name), Type::Int);
         self.ctes.push(Cte { name, cols: vec![col("id"), col("level")] });
         frag.opt()
     }

@@ -63,7 +63,8 @@ impl Run<'_> {
     pub(super) async fn settle(&mut self) -> Result<(), Error> {
         let begun = Instant::now();
         match &mut self.rows {
-            Some(rows) => drop(rows.changes_until_quiet(SETTLED, PATIENT).await?),
+            // What has changed last says nothing of what is still to come: of several requests, each has its own time.
+            Some(rows) => drop(rows.changes_until_quiet(SETTLED, SETTLED).await?),
             None => tokio::time::sleep(SETTLED).await,
         }
         self.waits(begun);
