@@ -4,6 +4,7 @@
 //! cargo run --release -p tenancy-testkit --features seaorm --example oracle -- --statements 1000000
 //! cargo run --release -p tenancy-testkit --features seaorm --example oracle -- --replay 5f1c0a9e-17
 //! cargo run --release -p tenancy-testkit --features seaorm --example oracle -- --model schema --pooler
+//! cargo run --release -p tenancy-testkit --features seaorm --example oracle -- --sqlite
 //! ```
 //!
 //! With `--model` statements run through a `TenantConnection` that is placed in shared tables (`row`), in shared tables
@@ -54,6 +55,9 @@ struct Args {
     /// Tests whole connections to tenants that are placed so: row, walled, schema, database, or all of them in turn.
     #[arg(long, value_parser = models)]
     model: Option<Models>,
+    /// Tests whole connections to shared tables on SQLite.
+    #[arg(long, conflicts_with = "model")]
+    sqlite: bool,
     /// Lets these connections go through PgBouncer in transaction mode.
     #[arg(long, requires = "model")]
     pooler: bool,
@@ -70,6 +74,10 @@ fn models(name: &str) -> Result<Models, Error> {
 async fn main() -> Result<ExitCode, Error> {
     let args = Args::parse();
     let mut passed = true;
+    if args.sqlite {
+        passed &= shown(&connected(&args, Connections::sqlite()).await?);
+        return Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     match &args.model {
         None => {
             let oracle = statements(&args);
@@ -81,13 +89,8 @@ async fn main() -> Result<ExitCode, Error> {
         }
         Some(Models(models)) => {
             for model in models {
-                let oracle = connections(&args, *model);
-                println!("{oracle:?}");
-                let report = match &args.replay {
-                    Some(seed) => oracle.replay(seed).await?,
-                    None => oracle.run().await?,
-                };
-                passed &= shown(&report);
+                let oracle = Connections::postgres().with_model(*model);
+                passed &= shown(&connected(&args, oracle).await?);
             }
         }
     }
@@ -112,9 +115,8 @@ fn statements(args: &Args) -> Oracle {
     }
 }
 
-fn connections(args: &Args, model: Model) -> Connections {
-    let oracle = Connections::postgres()
-        .with_model(model)
+async fn connected(args: &Args, oracle: Connections) -> Result<Report, Error> {
+    let oracle = oracle
         .with_seed(args.seed)
         .with_statements(args.statements)
         .with_statements_per_world(args.per_world)
@@ -125,9 +127,14 @@ fn connections(args: &Args, model: Model) -> Connections {
         false => oracle.with_policy(|policy| policy.leaky_predicates(LeakyPredicates::Fence)),
     };
     let oracle = if args.pooler { oracle.with_pooler() } else { oracle };
-    match args.minutes {
+    let oracle = match args.minutes {
         Some(minutes) => oracle.with_time_limit(Duration::from_secs(60 * minutes)),
         None => oracle,
+    };
+    println!("{oracle:?}");
+    match &args.replay {
+        Some(seed) => oracle.replay(seed).await,
+        None => oracle.run().await,
     }
 }
 

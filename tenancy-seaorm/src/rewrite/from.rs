@@ -57,6 +57,14 @@ fn equals(dialect: Dialect) -> &'static str {
     if dialect == Dialect::MySql { "<=>" } else { "=" }
 }
 
+/// True if a filter in WHERE may come after a fence that stands before it, where there is a RIGHT JOIN.
+///
+/// SQLite evaluates what has no query in it first, and so the filter before a fence, but not there; and what the filter says
+/// is the same as the column it puts into the column's place, in the fence too.
+fn filters_late(dialect: Dialect) -> bool {
+    dialect == Dialect::Sqlite
+}
+
 pub(super) fn conjunction(guards: &[Guard]) -> Piece {
     let mut piece = Piece::default();
     for (i, guard) in guards.iter().enumerate() {
@@ -120,11 +128,11 @@ impl Walk<'_> {
                 left.extend(right);
             }
             JoinOperator::Left(on) | JoinOperator::LeftOuter(on) => self.outer(on, part, right)?,
-            JoinOperator::Right(on) | JoinOperator::RightOuter(on) => {
+            JoinOperator::Right(on) | JoinOperator::RightOuter(on) if !filters_late(self.rules.dialect) => {
                 let left_guards = std::mem::replace(left, right);
                 self.outer(on, part, left_guards)?;
             }
-            JoinOperator::FullOuter(on) => {
+            JoinOperator::Right(on) | JoinOperator::RightOuter(on) | JoinOperator::FullOuter(on) => {
                 self.constraint(on, part)?;
                 left.drain(..).chain(right).try_for_each(|guard| self.derive(&guard))?;
             }

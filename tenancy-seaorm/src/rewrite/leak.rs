@@ -196,8 +196,8 @@ impl Walk<'_> {
         for (i, guard) in guards.iter().enumerate() {
             piece = if i == 0 { piece } else { piece.and(" AND ") };
             let condition = match self.rules.dialect {
-                // SQLite puts the value in the column's place, where the filter beside the fence says that they are equal;
-                // not so in a query.
+                // SQLite puts the value in the column's place, where the filter beside the fence says that they are equal.
+                // With a query in it, the fence comes after the filter, whatever it says by then.
                 Dialect::Sqlite => Piece::text("(SELECT ").then(&guard.condition()).and(")"),
                 Dialect::Postgres | Dialect::MySql => guard.condition(),
             };

@@ -121,9 +121,9 @@ impl Rules {
                 if let TableFactor::NestedJoin { table_with_joins, alias } = factor {
                     let inside = std::slice::from_ref(table_with_joins.as_ref());
                     match alias {
-                        // The alias hides what stands inside from everything outside.
-                        Some(_) => self.separate(inside, &[])?,
-                        None => self.collect(inside, names)?,
+                        // The alias hides what stands inside from everything outside, but not in SQLite.
+                        Some(_) if self.dialect != Dialect::Sqlite => self.separate(inside, &[])?,
+                        _ => self.collect(inside, names)?,
                     }
                 }
                 if let Some(name) = name_of(factor) {

@@ -723,6 +723,15 @@ SELECT note FROM (SELECT 1 AS tenant_id) AS z JOIN ((SELECT 1 AS tenant_id) AS o
 -- refused: construct_not_allowed
 SELECT a.note FROM ((SELECT 1 AS tenant_id) AS orders JOIN orders USING (tenant_id)) AS a
 --#
+-- FLT-04 the same outside of an alias, which hides nothing in SQLite
+-- only: sqlite
+-- refused: construct_not_allowed
+SELECT a.note FROM (orders JOIN countries ON 1 = 1) AS a JOIN orders ON orders.id = a.id
+--#
+-- FLT-04 the same where the alias hides it
+-- only: postgres
+SELECT a.note, orders.id FROM (orders JOIN countries ON true) AS a(id, tenant_id, note) JOIN orders ON orders.id = a.id
+--#
 -- FLT-15 the source of a write that has its target's name
 -- not: mariadb
 -- refused: construct_not_allowed
@@ -758,6 +767,14 @@ SELECT id FROM orders WHERE rowid = 3 AND coalesce(nullif(note LIKE 'b-%', 1), j
 -- FLT-33 a fence, whose column SQLite knows to equal the value
 -- only: sqlite
 SELECT id FROM orders WHERE rowid = 3 AND json_extract('{}', note) IS NULL
+--#
+-- FLT-33 the same beside RIGHT JOIN, where SQLite does not ask the filter first
+-- only: sqlite
+SELECT o.id FROM customers c RIGHT JOIN orders o ON c.id > 0 WHERE CASE WHEN o.note LIKE 'b-%' THEN json('bad') ELSE 1 END = 1
+--#
+-- FLT-33 the same of the other side
+-- only: sqlite
+SELECT o.id, c.id FROM orders o RIGHT JOIN customers c ON o.id > 0 WHERE CASE WHEN o.note LIKE 'b-%' THEN json('bad') ELSE 1 END = 1
 --#
 -- FLT-33 the escape of a pattern
 -- only: sqlite

@@ -241,6 +241,9 @@ impl Connections {
         let draft = Draft::generate(world, Rng::derive(world.seed, number));
         let mut statement = Statement::of(&draft);
         if self.backend == DbBackend::Sqlite {
+            if sqlite::depends_on_order(&statement) {
+                return Ok(());
+            }
             statement.sql = sqlite::spelled(&statement.sql);
         } else if self.how.model == Model::Schema && !number.is_multiple_of(REFUSED) {
             statement.sql = statement.sql.replace("public.", "");

@@ -3,6 +3,7 @@
 use super::super::ddl::{self, Placement, TWIN_CHECK};
 use super::super::r#gen::ALWAYS_FAILS;
 use super::super::schema::{OnDelete, Role};
+use super::super::subject::Statement;
 use super::super::value::Type;
 use super::super::world::World;
 
@@ -21,6 +22,24 @@ pub(super) fn spelled(sql: &str) -> String {
         text.push(if c == '$' && number && !quoted { '?' } else { c });
     }
     text
+}
+
+/// True if what the statement gives depends on which row is written first: a query in SET or RETURNING sees what has
+/// been written of the rows before.
+pub(super) fn depends_on_order(statement: &Statement) -> bool {
+    let (mut depth, mut places) = (0_i32, Vec::new());
+    for (at, c) in statement.sql.char_indices() {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        let clause = [" SET ", " FROM ", " WHERE ", " RETURNING "]
+            .into_iter()
+            .find(|clause| depth == 0 && statement.sql[at..].starts_with(clause));
+        places.extend(clause.map(|clause| (at, clause)));
+    }
+    let end = statement.sql.len();
+    let ends = places.iter().skip(1).map(|(at, _)| *at).chain([end]);
+    let mut parts = places.iter().zip(ends).map(|((at, clause), end)| (*clause, &statement.sql[*at..end]));
+    statement.writes
+        && parts.any(|(clause, part)| matches!(clause, " SET " | " RETURNING ") && part.contains("(SELECT"))
 }
 
 /// Statements that make `world` from nothing.
