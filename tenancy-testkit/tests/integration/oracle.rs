@@ -107,6 +107,15 @@ async fn the_statements_have_every_construct_that_isolation_is_hard_for() -> Tes
         "repeated parameter",
         "leaky expression",
         "leaky query without a table of tenants",
+        "mine behind OR",
+        "mine in CASE",
+        "mine in coalesce",
+        "function of rows in FROM",
+        "set of rows in SELECT",
+        "array of a query",
+        "bound pattern",
+        "confusing name",
+        "aggregate of the query around it",
         "names the tenant column",
         "write for another tenant",
         "schema-qualified table",
@@ -121,13 +130,16 @@ async fn the_statements_have_every_construct_that_isolation_is_hard_for() -> Tes
 /// Through whole connections: values are bound, rows decoded and errors scrubbed on the way.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenants_connection_does_what_a_connection_of_its_own_does() -> TestResult {
-    for oracle in [Connections::postgres(), Connections::sqlite()] {
-        let statements = number("TENANCY_STATEMENTS", 1_000);
+    // Some of the statements that SQLite understands its parser here does not, and some it reads in an order of its own.
+    for (oracle, statements, refused) in
+        [(Connections::postgres(), 1_000, 0.05), (Connections::sqlite(), 5_000, 0.08)]
+    {
+        let statements = number("TENANCY_STATEMENTS", statements);
         let report = oracle.with_seed(number("TENANCY_SEED", 1)).with_statements(statements).run().await?;
         println!("{oracle:?}\n{report}");
         assert!(report.differences.is_empty(), "see above");
         assert_eq!(report.statements, statements);
-        assert!(report.refused_share() <= 0.05, "{:.3} refused", report.refused_share());
+        assert!(report.refused_share() <= refused, "{:.3} refused", report.refused_share());
         assert!(report.valid_share() >= 0.85, "{:.3} valid", report.valid_share());
     }
     Ok(())
