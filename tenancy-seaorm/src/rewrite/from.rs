@@ -10,10 +10,11 @@ use sqlparser::keywords::Keyword;
 use super::Broken;
 use super::clause::{Segment, items, segments, unclear};
 use super::edit::Piece;
+use super::frames::ends;
 use super::leak::Barrier;
 use super::rules::Found;
 use super::token::Kind;
-use super::walk::{Walk, ends};
+use super::walk::Walk;
 use crate::error::Error;
 use crate::policy::Dialect;
 

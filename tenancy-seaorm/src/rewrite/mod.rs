@@ -11,6 +11,7 @@ mod clause;
 mod dml;
 mod edit;
 mod expr;
+mod frames;
 mod from;
 mod functions;
 mod insert;

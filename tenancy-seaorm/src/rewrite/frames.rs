@@ -1,0 +1,163 @@
+//! The queries that are being visited, one inside of the other, and the common table expressions that are in sight.
+
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{Cte, Ident, ObjectNamePart, Query, SetExpr, Visit, Visitor, With, visit_relations};
+
+use super::clause::unclear;
+use super::leak::Barrier;
+use super::walk::{Walk, plain_body};
+use crate::error::Error;
+use crate::policy::Dialect;
+
+/// A common table expression: its name, where its query stands in memory, and what keeps predicates out of it.
+#[derive(Debug)]
+struct Named {
+    name: String,
+    query: usize,
+    barrier: Barrier,
+}
+
+/// One query that is being visited, and the common table expressions that it defines.
+#[derive(Debug)]
+pub(super) struct Frame {
+    ctes: Vec<Named>,
+    recursive: bool,
+    /// The common table expression that is being visited; all are visible once none is.
+    pub(super) inside: Option<usize>,
+    /// Nothing reads from it but the caller, or the table that it is inserted into.
+    root: bool,
+    pub(super) ordered: bool,
+    pub(super) limited: bool,
+    pub(super) locked: bool,
+}
+
+impl Walk<'_> {
+    /// Common table expressions see their earlier siblings, and all siblings if they are RECURSIVE.
+    ///
+    /// In SQLite they see all siblings either way; a reference that would mean a table elsewhere is refused there.
+    pub(super) fn cte(&self, name: &str) -> Result<Option<Barrier>, Error> {
+        // The innermost of one name is meant.
+        for frame in self.frames.iter().rev() {
+            let Some(i) = frame.ctes.iter().position(|cte| cte.name == name) else { continue };
+            let later = !frame.recursive && frame.inside.is_some_and(|current| i >= current);
+            if later && self.rules.dialect == Dialect::Sqlite {
+                return Err(unclear("a common table expression that is used before it is defined"));
+            }
+            if !later {
+                return Ok(Some(frame.ctes[i].barrier));
+            }
+        }
+        Ok(None)
+    }
+
+    /// True inside a query that another one reads from.
+    pub(super) fn nested(&self) -> bool {
+        self.frames.last().is_some_and(|frame| !frame.root)
+    }
+
+    /// Whether nothing is pushed into the query at hand anyway, and whether it has a locking clause.
+    pub(super) fn frame_ends(&self) -> (bool, bool) {
+        let Some((frame, around)) = self.frames.split_last() else { return (false, false) };
+        let cte = around.last().and_then(|parent| Some(&parent.ctes[parent.inside?]));
+        (frame.limited || cte.is_some_and(|cte| cte.barrier.stands), frame.locked)
+    }
+
+    pub(super) fn enter(&mut self, query: &Query) -> Result<(), Error> {
+        let Query { with, body, order_by, for_clause, settings, format_clause, pipe_operators, .. } = query;
+        if for_clause.is_some() || settings.is_some() || format_clause.is_some() || !pipe_operators.is_empty()
+        {
+            return Err(unclear("a clause of another database"));
+        }
+        plain_body(body)?;
+        let address = std::ptr::from_ref(query) as usize;
+        if let Some(parent) = self.frames.last_mut()
+            && let Some(i) = parent.ctes.iter().position(|cte| cte.query == address)
+        {
+            parent.inside = Some(i);
+        }
+        let ctes = with.as_ref().map(|with| self.ctes(with)).transpose()?.unwrap_or_default();
+        self.frames.push(Frame {
+            ctes,
+            recursive: with.as_ref().is_some_and(|with| with.recursive),
+            inside: None,
+            root: self.frames.is_empty() || self.inserted == Some(address),
+            ordered: order_by.is_some(),
+            limited: ends(query).0,
+            locked: ends(query).1,
+        });
+        if self.nested() { self.values_leak(body) } else { Ok(()) }
+    }
+
+    fn ctes(&self, with: &With) -> Result<Vec<Named>, Error> {
+        let mut ctes: Vec<Named> = Vec::with_capacity(with.cte_tables.len());
+        for Cte { alias, query, from, closing_paren_token, .. } in &with.cte_tables {
+            let name = self.rules.fold(&alias.name)?;
+            let taken = ctes.iter().any(|other| other.name == name);
+            let shadows = self.rules.dialect == Dialect::MySql && self.rules.knows_any_case(&name);
+            if from.is_some() || taken || shadows {
+                return Err(unclear("the name of a common table expression"));
+            }
+            let (limited, locked) = ends(query);
+            let close = self.token(closing_paren_token.0.span)?;
+            // RECURSIVE alone says nothing: a sibling that does not read itself is like any other.
+            let recursive = with.recursive && self.reads(query, &name)?;
+            let stands = limited || recursive || writes(query);
+            let barrier = Barrier { close, lateral: None, stands, locked };
+            ctes.push(Named { name, query: std::ptr::from_ref(query.as_ref()) as usize, barrier });
+        }
+        Ok(ctes)
+    }
+
+    /// True if `query` reads a relation of that name; refused if one of its own expressions may be meant.
+    fn reads(&self, query: &Query, name: &str) -> Result<bool, Error> {
+        let named = |ident: &Ident| self.rules.fold(ident).is_ok_and(|folded| folded == name);
+        let found = visit_relations(query, |relation| match &relation.0[..] {
+            [ObjectNamePart::Identifier(ident)] if named(ident) => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        });
+        let mut inner = Inner { named: &named, again: false };
+        let _ = query.visit(&mut inner);
+        if found.is_break() && inner.again {
+            return Err(unclear("a common table expression inside a recursive one of the same name"));
+        }
+        Ok(found.is_break())
+    }
+
+    pub(super) fn leave(&mut self, query: &Query) {
+        self.frames.pop();
+        let address = std::ptr::from_ref(query) as usize;
+        if let Some(parent) = self.frames.last_mut()
+            && let Some(i) = parent.inside
+            && parent.ctes[i].query == address
+        {
+            parent.inside = None;
+        }
+    }
+}
+
+/// Whether a query has a limit, and a locking clause.
+pub(super) fn ends(query: &Query) -> (bool, bool) {
+    (query.limit_clause.is_some() || query.fetch.is_some(), !query.locks.is_empty())
+}
+
+/// True if `query` is an INSERT, UPDATE or DELETE: it runs once and whole, whatever reads from it.
+fn writes(query: &Query) -> bool {
+    matches!(*query.body, SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_))
+}
+
+/// Looks for a common table expression of a name.
+struct Inner<'a> {
+    named: &'a dyn Fn(&Ident) -> bool,
+    again: bool,
+}
+
+impl Visitor for Inner<'_> {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        let ctes = query.with.iter().flat_map(|with| &with.cte_tables);
+        self.again |= ctes.into_iter().any(|cte| (self.named)(&cte.alias.name));
+        ControlFlow::Continue(())
+    }
+}
