@@ -10,8 +10,7 @@ use sqlparser::ast::{
 
 use super::clause::unclear;
 use super::functions;
-use super::names::is_variable;
-use super::plan::dangling_text;
+use super::names::{is_of_system, is_variable};
 use super::rules::Rules;
 use crate::error::Error;
 use crate::policy::Dialect;
@@ -53,6 +52,9 @@ pub(super) fn check(rules: &Rules, expr: &Expr) -> Result<(), Error> {
         // It would be counted by nobody, and the tenant's value be bound to it.
         Expr::Value(value) if matches!(&value.value, Value::Placeholder(name) if !name[1..].bytes().all(|byte| byte.is_ascii_digit())) => {
             Err(unclear("a named parameter"))
+        }
+        Expr::Identifier(_) | Expr::CompoundIdentifier(_) if is_of_system(rules, expr) => {
+            Err(unclear("a column that tells where a row lies, and so of the rows beside it"))
         }
         Expr::Identifier(_) | Expr::CompoundIdentifier(_) if is_variable(rules, expr) => {
             Err(unclear("a session variable"))
@@ -111,8 +113,20 @@ fn catalog_type(data_type: &DataType) -> bool {
 }
 
 /// True if evaluating `expr` may raise an error that depends on a row, and so tell about rows of other tenants.
+///
+/// SQLite and MySQL evaluate a part that reads no row where a row comes to it: there it tells of the row.
 pub(super) fn may_raise(rules: &Rules, expr: &Expr) -> bool {
-    !safe(rules, expr) && !constant(expr)
+    match rules.dialect {
+        Dialect::Postgres => !safe(rules, expr) && !constant(expr),
+        Dialect::Sqlite => !certain(rules, expr),
+        Dialect::MySql => !certain(rules, expr) && !compares_constant(rules, expr),
+    }
+}
+
+/// True if `expr` compares with a constant, which MySQL evaluates before it reads any row.
+fn compares_constant(rules: &Rules, expr: &Expr) -> bool {
+    let Expr::BinaryOp { left, op, right } = expr else { return false };
+    comparison(op) && ((certain(rules, left) && constant(right)) || (constant(left) && certain(rules, right)))
 }
 
 fn safe(rules: &Rules, expr: &Expr) -> bool {
@@ -178,7 +192,7 @@ fn alone_safe(rules: &Rules, expr: &Expr, parts: &Parts<'_>) -> bool {
         }
         Expr::BinaryOp { left, op, right } => operator_safe(rules, op) && all(&[left, right]),
         Expr::AnyOp { left, compare_op, right, .. } | Expr::AllOp { left, compare_op, right } => {
-            comparison(compare_op) && all(&[left, right])
+            comparison(compare_op) && array_safe(right) && all(&[left, right])
         }
         Expr::Like { expr, pattern, escape_char, any: false, .. }
         | Expr::ILike { expr, pattern, escape_char, any: false, .. } => {
@@ -214,8 +228,10 @@ fn mixes(dialect: Dialect, expr: &Expr) -> bool {
         Expr::Function(function) if functions::chooses(function) => functions::values(function),
         _ => return false,
     };
-    // A literal or a parameter takes the type of the others.
-    let typed = values.iter().filter(|value| !matches!(value, Expr::Value(_)));
+    // A literal takes the type of the others; a parameter may have been given one.
+    let literal =
+        |value: &&&Expr| matches!(value, Expr::Value(value) if !matches!(value.value, Value::Placeholder(_)));
+    let typed = values.iter().filter(|value| !literal(value));
     typed.count() > 1 && values.iter().any(|value| !constant(value))
 }
 
@@ -226,6 +242,7 @@ fn mixes(dialect: Dialect, expr: &Expr) -> bool {
 fn converts(dialect: Dialect, expr: &Expr) -> bool {
     match expr {
         Expr::Nested(expr) => converts(dialect, expr),
+        Expr::Tuple(items) => items.iter().any(|item| converts(dialect, item)),
         Expr::Case { .. } => dialect == Dialect::Postgres,
         Expr::Function(function) => dialect == Dialect::Postgres && functions::chooses(function),
         _ => false,
@@ -258,6 +275,17 @@ fn args_safe(function: &Function, parts: &Parts<'_>) -> bool {
         FunctionArg::Unnamed(FunctionArgExpr::Wildcard) => true,
         _ => false,
     })
+}
+
+/// An empty array costs nothing to compare with, so that a conversion of the column to its type comes before the filter. Bound
+/// ones are looked at when they are bound.
+fn array_safe(array: &Expr) -> bool {
+    match array {
+        Expr::Nested(array) => array_safe(array),
+        Expr::Value(value) => matches!(value.value, Value::Placeholder(_)),
+        Expr::Subquery(_) => true,
+        _ => false,
+    }
 }
 
 fn comparison(op: &Op) -> bool {
@@ -297,7 +325,8 @@ fn pattern_safe(dialect: Dialect, pattern: &Expr, escape: Option<&Expr>) -> bool
     let usual = escape.is_none_or(|escape| matches!(text_of(escape), Some("\\")));
     let fine = match pattern {
         Expr::Value(value) if matches!(value.value, Value::Placeholder(_)) => true,
-        other => text_of(other).is_some_and(|text| !dangling_text(text)),
+        // As bytes, a text with a backslash may end otherwise than it reads.
+        other => text_of(other).is_some_and(|text| !text.contains('\\')),
     };
     usual && fine
 }
@@ -323,13 +352,18 @@ pub(super) fn constant(expr: &Expr) -> bool {
         | Expr::InSubquery { .. }
         | Expr::Wildcard(_)
         | Expr::QualifiedWildcard(..) => ControlFlow::Break(()),
+        Expr::Function(function)
+            if matches!(function.args, FunctionArguments::Subquery(_)) || functions::varies(function) =>
+        {
+            ControlFlow::Break(())
+        }
         _ => ControlFlow::Continue(()),
     });
     row.is_continue()
 }
 
 /// True if `expr` holds a call of an aggregate or window function outside of nested queries.
-pub(super) fn aggregates(expr: &Expr) -> bool {
+fn aggregates(expr: &Expr) -> bool {
     let mut outside = Outside { depth: 0 };
     expr.visit(&mut outside).is_break()
 }
@@ -361,6 +395,63 @@ impl Visitor for Outside {
             }
             _ => ControlFlow::Continue(()),
         }
+    }
+}
+
+/// True if `expr` holds a query that PostgreSQL may run once, when the first row asks for what it gives.
+pub(super) fn inits(expr: &Expr) -> bool {
+    visit_expressions(expr, |part| match part {
+        Expr::Subquery(_) | Expr::Exists { .. } => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    })
+    .is_break()
+}
+
+/// True if `expr` compares a row that is spelled out with what is none, and may be a row of other columns.
+pub(super) fn is_row(expr: &Expr) -> bool {
+    fn row(expr: &Expr) -> Option<usize> {
+        match expr {
+            Expr::Tuple(items) => Some(items.len()),
+            Expr::Nested(inner) => row(inner),
+            Expr::Function(function) if functions::is(function, "row") => {
+                Some(functions::values(function).len())
+            }
+            _ => None,
+        }
+    }
+    let alike = |a: &Expr, b: &Expr| match (row(a), row(b)) {
+        (None, None) => true,
+        (Some(a), Some(b)) => a == b,
+        // A query of several columns, whose number is known when the statement is read.
+        _ => matches!(a, Expr::Subquery(_)) || matches!(b, Expr::Subquery(_)),
+    };
+    let nested =
+        |expr: &Expr| matches!(expr, Expr::Tuple(items) if items.iter().any(|item| row(item).is_some()));
+    match expr {
+        Expr::BinaryOp { left, op, right } if comparison(op) => {
+            !alike(left, right) || nested(left) || nested(right)
+        }
+        Expr::IsDistinctFrom(a, b) | Expr::IsNotDistinctFrom(a, b) => !alike(a, b) || nested(a) || nested(b),
+        Expr::InList { expr, list, .. } => {
+            nested(expr) || list.iter().any(|item| !alike(expr, item) || nested(item))
+        }
+        Expr::Between { expr, low, high, .. } => !alike(expr, low) || !alike(expr, high) || nested(expr),
+        _ => false,
+    }
+}
+
+/// The parts of `expr` that may be evaluated before the groups of its query are made, and so before the filter: databases take
+/// a condition apart at its ANDs, ORs and NOTs, and move what has no aggregate in it.
+pub(super) fn ungrouped(expr: &Expr) -> Vec<&Expr> {
+    match expr {
+        Expr::Nested(expr) | Expr::UnaryOp { op: UnaryOperator::Not, expr } => ungrouped(expr),
+        Expr::BinaryOp { left, op: Op::And | Op::Or, right } => {
+            let mut parts = ungrouped(left);
+            parts.extend(ungrouped(right));
+            parts
+        }
+        expr if aggregates(expr) => Vec::new(),
+        expr => vec![expr],
     }
 }
 

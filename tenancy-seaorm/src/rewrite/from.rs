@@ -169,8 +169,7 @@ impl Walk<'_> {
         if part.end <= at + 1 {
             return Err(unclear("an empty ON"));
         }
-        self.edits.before(at + 1, Piece::text("("));
-        self.edits.after(part.end - 1, Piece::text(") AND ").then(&conjunction(&guards)));
+        self.beside(at + 1, part.end - 1, &conjunction(&guards));
         for guard in &guards {
             self.note(&guard.table, "on");
         }
@@ -263,6 +262,9 @@ impl Walk<'_> {
         if first != part.first {
             return Err(unclear("a word before a table's name"));
         }
+        if alias.is_none() && sample.is_none() && index_hints.is_empty() {
+            self.ends_at(last + 1, part)?;
+        }
         let own =
             name.0.last().and_then(|part| part.as_ident()).ok_or_else(|| unclear("a computed table name"))?;
         let qualifier = self.qualifier(alias.as_ref().map_or(own, |alias| &alias.name))?;
@@ -286,6 +288,20 @@ impl Walk<'_> {
         Ok(Some(guard))
     }
 
+    /// Refuses a word behind a table's name that the parser has passed over: to the database it may be an alias.
+    fn ends_at(&self, token: usize, part: Segment) -> Result<(), Error> {
+        let follows = matches!(self.toks.keyword(token), Some(Keyword::ON | Keyword::USING));
+        if token >= part.end
+            || follows
+            || self.toks.is(token, Kind::Comma)
+            || self.toks.is(token, Kind::Close)
+        {
+            Ok(())
+        } else {
+            Err(unclear("a word behind a table's name"))
+        }
+    }
+
     pub(super) fn name_tokens(&self, name: &sqlparser::ast::ObjectName) -> Result<(usize, usize), Error> {
         let end = |part: Option<&sqlparser::ast::ObjectNamePart>| {
             let ident =
@@ -304,7 +320,7 @@ impl Walk<'_> {
         let (first, last) = guard.name;
         // The last part of the name qualifies it inside; outside, only an alias that is already there does.
         let own = self.toks.text(last);
-        let inner = Piece::text(format!(" WHERE {own}.{} = ", guard.column)).tenant();
+        let inner = Piece::text(format!(" WHERE {own}.{} {} ", guard.column, guard.equals)).tenant();
         let closing = if guard.aliased { ")".to_owned() } else { format!(") AS {own}") };
         self.edits.before(first, Piece::text("(SELECT * FROM "));
         // In two pieces: a fence may have to stand between them.

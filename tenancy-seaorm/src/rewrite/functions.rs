@@ -7,17 +7,19 @@ mod lists;
 use sqlparser::ast::{Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName};
 
 use super::rules::Rules;
-use lists::{AGGREGATES, PLAIN, SAFE, SAFE_IN_SQLITE, TABLE};
 use crate::error::{Error, ErrorKind, shown};
 use crate::policy::Dialect;
+use lists::{AGGREGATES, ELSEWHERE, PLAIN, SAFE, SAFE_IN_SQLITE, TABLE, VARYING};
 
 pub(super) fn check(rules: &Rules, function: &Function) -> Result<(), Error> {
     if function.uses_odbc_syntax || !matches!(function.parameters, FunctionArguments::None) {
         return Err(refused("of this form"));
     }
     let name = name(rules, &function.name)?;
-    let known = [SAFE, SAFE_IN_SQLITE, AGGREGATES, PLAIN].iter().any(|list| list.contains(&name.as_str()));
-    if known
+    let listed = |list: &[&str]| list.contains(&name.as_str());
+    let known = [SAFE, SAFE_IN_SQLITE, AGGREGATES, PLAIN].into_iter().any(listed);
+    let elsewhere = rules.dialect == Dialect::Postgres && listed(ELSEWHERE);
+    if (known && !elsewhere)
         || rules.functions.contains(&name)
         || (rules.dialect == Dialect::Postgres && TABLE.contains(&name.as_str()))
     {
@@ -70,6 +72,15 @@ pub(super) fn aggregate(function: &Function) -> bool {
         Some(name) => AGGREGATES.contains(&name),
         None => false,
     }
+}
+
+/// Gives another value each time: it is no constant, though it reads no row.
+pub(super) fn varies(function: &Function) -> bool {
+    plain_name(function).is_some_and(|name| VARYING.contains(&name.as_str()))
+}
+
+pub(super) fn is(function: &Function, name: &str) -> bool {
+    plain_name(function).as_deref() == Some(name)
 }
 
 /// Gives one of its arguments, in a type that holds them all.

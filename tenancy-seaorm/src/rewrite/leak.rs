@@ -13,7 +13,7 @@ use sqlparser::keywords::Keyword;
 
 use super::clause::{Clauses, unclear};
 use super::edit::Piece;
-use super::expr::{aggregates, bound_pattern, conjuncts, may_raise};
+use super::expr::{bound_pattern, certain, conjuncts, inits, is_row, may_raise, ungrouped};
 use super::from::Guard;
 use super::plan::Check;
 use super::rules::Rules;
@@ -82,19 +82,45 @@ impl Walk<'_> {
             self.predicate(expr, wher + 1, clauses.tail)?;
         }
         let bare = self.sources.is_empty();
-        for part in select.having.iter().flat_map(conjuncts).filter(|part| !bare && !aggregates(part)) {
-            if may_raise(self.rules, part) && self.rules.leaky != LeakyPredicates::SecondWall {
+        for part in select.having.iter().flat_map(ungrouped).filter(|_| !bare) {
+            let raises =
+                may_raise(self.rules, part) || self.runs_once(part) || self.names_raising(select, part);
+            if raises && self.rules.leaky != LeakyPredicates::SecondWall {
                 return Err(leaky("HAVING that may fail on other tenants' rows"));
             }
         }
         if self.nested() && !bare && select.projection.iter().any(|item| self.exposed(item)) {
             self.fence_query(start)?;
         }
-        let outward = self.nested() && self.sources.guards.is_empty();
+        let outward = self.nested() && self.reaches_out(&self.sources.guards);
         if outward && self.evaluates_outer_rows(select) {
             self.fence_around(start)?;
         }
         Ok(())
+    }
+
+    /// True if `expr` names a column of `select` that may raise: not in PostgreSQL, where it is another one's name.
+    fn names_raising(&self, select: &Select, expr: &Expr) -> bool {
+        let alias = |item: &SelectItem| match item {
+            SelectItem::ExprWithAlias { expr, alias } if self.moved_raises(expr) => {
+                Some(alias.value.to_ascii_lowercase())
+            }
+            _ => None,
+        };
+        let raising: Vec<String> = select.projection.iter().filter_map(alias).collect();
+        self.rules.dialect != Dialect::Postgres
+            && visit_expressions(expr, |part| match part {
+                Expr::Identifier(ident) if raising.contains(&ident.value.to_ascii_lowercase()) => {
+                    ControlFlow::Break(())
+                }
+                _ => ControlFlow::Continue(()),
+            })
+            .is_break()
+    }
+
+    /// True if a part of a column may raise that no aggregate keeps behind the filter.
+    fn moved_raises(&self, expr: &Expr) -> bool {
+        ungrouped(expr).into_iter().any(|part| may_raise(self.rules, part))
     }
 
     /// True if a column of a nested query may raise, and so an outer predicate on it.
@@ -102,7 +128,7 @@ impl Walk<'_> {
         match item {
             SelectItem::UnnamedExpr(expr)
             | SelectItem::ExprWithAlias { expr, .. }
-            | SelectItem::ExprWithAliases { expr, .. } => !aggregates(expr) && may_raise(self.rules, expr),
+            | SelectItem::ExprWithAliases { expr, .. } => self.moved_raises(expr),
             SelectItem::QualifiedWildcard(..) | SelectItem::Wildcard(_) => false,
         }
     }
@@ -122,11 +148,12 @@ impl Walk<'_> {
         let guards = self.sources.guards[self.sources.item..].to_vec();
         let mut fenced = None;
         for (part, range) in parts.into_iter().zip(ranges) {
-            let raises = fenced != Some(range) && may_raise(self.rules, part);
+            let raises = fenced != Some(range)
+                && (may_raise(self.rules, part) || self.runs_once(part) || self.compares_rows(part));
             if raises && !bare && self.rules.leaky == LeakyPredicates::Refuse {
                 return Err(leaky("a predicate that may fail on other tenants' rows"));
             }
-            if raises && guards.is_empty() && self.names_others(part) {
+            if raises && self.reaches_out(&guards) && self.names_others(part) {
                 self.fence_around(range.0)?;
             }
             if raises && !bare {
@@ -142,6 +169,59 @@ impl Walk<'_> {
             }
         }
         if fenced.is_some() { self.raise_barriers() } else { Ok(()) }
+    }
+
+    /// True if a predicate over `guards` may be evaluated on rows of the queries around that their filters have not passed:
+    /// MySQL asks a nested query before it asks the filter.
+    fn reaches_out(&self, guards: &[Guard]) -> bool {
+        guards.is_empty() || self.rules.dialect == Dialect::MySql
+    }
+
+    /// True if `part` holds a query that may raise, and is run when the first row comes to it: whether there is one is told.
+    ///
+    /// One that reads the row costs PostgreSQL more than the filter, which comes first then.
+    fn runs_once(&self, part: &Expr) -> bool {
+        inits(part) && !certain(self.rules, part) && !self.reads_own(part)
+    }
+
+    fn reads_own(&self, part: &Expr) -> bool {
+        visit_expressions(part, |part| match part {
+            Expr::Subquery(query) | Expr::Exists { subquery: query, .. } if self.correlated(query) => {
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
+        })
+        .is_break()
+    }
+
+    fn correlated(&self, query: &sqlparser::ast::Query) -> bool {
+        visit_expressions(query, |part| match part {
+            Expr::CompoundIdentifier(parts) => match &parts[..] {
+                [table, _] if self.names_own(table) => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            },
+            _ => ControlFlow::Continue(()),
+        })
+        .is_break()
+    }
+
+    fn names_own(&self, name: &Ident) -> bool {
+        self.rules.fold(name).is_ok_and(|name| self.sources.names.contains(&name))
+    }
+
+    /// True if `part` has a whole row in it, whose comparison fails with a row of other columns.
+    fn compares_rows(&self, part: &Expr) -> bool {
+        let around = |name: &Ident| {
+            let named = |name: &String| self.scopes.iter().any(|scope| scope.names.contains(name));
+            self.names_own(name) || self.rules.fold(name).is_ok_and(|name| named(&name))
+        };
+        self.rules.dialect == Dialect::Postgres
+            && visit_expressions(part, |part| match part {
+                Expr::Identifier(name) if around(name) => ControlFlow::Break(()),
+                part if is_row(part) => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            })
+            .is_break()
     }
 
     /// The one side of an equation between tables that may raise, and the one table whose columns it reads.
@@ -192,6 +272,7 @@ impl Walk<'_> {
         if guards.is_empty() {
             return Ok(());
         }
+        self.decides(guards)?;
         let mut piece = Piece::text("CASE WHEN ");
         for (i, guard) in guards.iter().enumerate() {
             piece = if i == 0 { piece } else { piece.and(" AND ") };
@@ -213,6 +294,18 @@ impl Walk<'_> {
         self.edits.before_inner(first, piece.and(" THEN ("));
         self.edits.after_inner(end - 1, Piece::text(") END"));
         self.note("", "fence");
+        Ok(())
+    }
+
+    /// Refuses a fence beside what makes the tenant column equal to something: MySQL puts that in the column's place, in the
+    /// fence too, which decides nothing then.
+    fn decides(&self, guards: &[Guard]) -> Result<(), Error> {
+        let plain = |text: &str| text.trim_matches(['`', '"']).to_ascii_lowercase();
+        let named = |i: usize| guards.iter().any(|guard| plain(self.toks.text(i)) == plain(&guard.column));
+        let equated = |i: usize| self.toks.keyword(i) == Some(Keyword::NATURAL) || named(i);
+        if self.rules.dialect == Dialect::MySql && (0..self.toks.len()).any(equated) {
+            return Err(leaky("a predicate that may fail, in a statement that names the tenant column"));
+        }
         Ok(())
     }
 

@@ -6,11 +6,13 @@ use sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, Ident, Join, JoinOperator, ObjectName, Statement, TableAlias,
     TableFactor, TableWithJoins, Visit, Visitor,
 };
+use sqlparser::keywords::Keyword;
 
 use super::clause::unclear;
 use super::expr::constant;
 use super::from::outer_join;
 use super::rules::Rules;
+use super::token::{Kind, Tokens};
 use crate::error::Error;
 use crate::policy::Dialect;
 
@@ -58,8 +60,39 @@ const RESERVED: [&str; 40] = [
     "user",
 ];
 
-/// Columns that table functions have of themselves.
-const COLUMNS: [&str; 3] = ["key", "ordinality", "value"];
+/// Functions in FROM whose columns have names of their own, and those names.
+const COLUMNS: [(&str, &[&str]); 8] = [
+    ("json_array_elements", &["value"]),
+    ("json_array_elements_text", &["value"]),
+    ("json_each", &["key", "value"]),
+    ("json_each_text", &["key", "value"]),
+    ("jsonb_array_elements", &["value"]),
+    ("jsonb_array_elements_text", &["value"]),
+    ("jsonb_each", &["key", "value"]),
+    ("jsonb_each_text", &["key", "value"]),
+];
+
+/// Functions in FROM of one column, which is called as they are there.
+const UNNAMED: [&str; 8] = [
+    "generate_series",
+    "generate_subscripts",
+    "json_object_keys",
+    "jsonb_object_keys",
+    "jsonb_path_query",
+    "regexp_matches",
+    "regexp_split_to_table",
+    "string_to_table",
+];
+
+/// Refuses GLOBAL as a name, which the parser takes for the beginning of a join of another database, and passes over.
+pub(super) fn nothing_passed_over(toks: &Tokens<'_>) -> Result<(), Error> {
+    let named =
+        |i: usize| i > 0 && (toks.is(i - 1, Kind::Period) || toks.keyword(i - 1) == Some(Keyword::AS));
+    if (0..toks.len()).any(|i| toks.keyword(i) == Some(Keyword::GLOBAL) && !named(i)) {
+        return Err(unclear("GLOBAL as a name: put it in double quotes"));
+    }
+    Ok(())
+}
 
 impl Rules {
     /// Refuses a word that means something else in the place of a table: `FROM ONLY orders` is no table `only`.
@@ -180,7 +213,12 @@ impl Given {
 }
 
 impl Collector<'_> {
-    fn function(&mut self, name: Option<&ObjectName>, alias: Option<&TableAlias>) -> Result<(), Error> {
+    fn function(
+        &mut self,
+        name: Option<&ObjectName>,
+        alias: Option<&TableAlias>,
+        ordinality: bool,
+    ) -> Result<(), Error> {
         let own = match name {
             Some(name) => {
                 let last = name.0.last().and_then(|part| part.as_ident());
@@ -190,11 +228,19 @@ impl Collector<'_> {
         };
         let called =
             alias.map(|alias| self.rules.fold(&alias.name)).transpose()?.unwrap_or_else(|| own.clone());
-        let mut columns: Vec<String> = COLUMNS.iter().map(|&column| column.to_owned()).collect();
+        let mut columns = Vec::new();
         for column in alias.iter().flat_map(|alias| &alias.columns) {
             columns.push(self.rules.fold(&column.name)?);
         }
-        columns.extend([own, called.clone()]);
+        // Any other name would be that of another function: to PostgreSQL `x.f` is `f(x)`.
+        if columns.is_empty() {
+            let known = COLUMNS.iter().find(|(name, _)| *name == own).map(|(_, columns)| *columns);
+            columns.extend(known.unwrap_or_default().iter().map(|&column| column.to_owned()));
+            if UNNAMED.contains(&own.as_str()) || own == "unnest" {
+                columns.push(called.clone());
+            }
+            columns.extend(ordinality.then(|| "ordinality".to_owned()));
+        }
         self.given.push(Given { name: called, columns });
         Ok(())
     }
@@ -205,9 +251,13 @@ impl Visitor for Collector<'_> {
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Error> {
         let done = match factor {
-            TableFactor::Table { name, args: Some(_), alias, .. }
-            | TableFactor::Function { name, alias, .. } => self.function(Some(name), alias.as_ref()),
-            TableFactor::UNNEST { alias, .. } => self.function(None, alias.as_ref()),
+            TableFactor::Table { name, args: Some(_), alias, with_ordinality, .. }
+            | TableFactor::Function { name, alias, with_ordinality, .. } => {
+                self.function(Some(name), alias.as_ref(), *with_ordinality)
+            }
+            TableFactor::UNNEST { alias, with_ordinality, with_offset, .. } => {
+                self.function(None, alias.as_ref(), *with_ordinality || *with_offset)
+            }
             _ => Ok(()),
         };
         done.map_or_else(ControlFlow::Break, ControlFlow::Continue)
@@ -266,6 +316,18 @@ pub(super) fn name_of(factor: &TableFactor) -> Option<&Ident> {
         _ => return None,
     };
     alias.as_ref().map(|alias| &alias.name).or(own)
+}
+
+/// True if `expr` is a column that PostgreSQL has in every table.
+pub(super) fn is_of_system(rules: &Rules, expr: &Expr) -> bool {
+    const COLUMNS: [&str; 6] = ["cmax", "cmin", "ctid", "tableoid", "xmax", "xmin"];
+    let last = match expr {
+        Expr::Identifier(ident) => Some(ident),
+        Expr::CompoundIdentifier(parts) => parts.last(),
+        _ => None,
+    };
+    rules.dialect == Dialect::Postgres
+        && last.and_then(|last| rules.fold(last).ok()).is_some_and(|name| COLUMNS.contains(&name.as_str()))
 }
 
 /// True if `expr` is one of MySQL's variables, `@@global.datadir` among them.

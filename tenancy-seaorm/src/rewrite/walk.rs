@@ -6,8 +6,8 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Expr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectFlavor, SetExpr, SetOperator, SetQuantifier,
-    Statement, TableFactor, Visit, Visitor,
+    Expr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectFlavor, SetExpr, SetOperator,
+    SetQuantifier, Statement, TableFactor, Visit, Visitor, visit_expressions,
 };
 use sqlparser::tokenizer::Span;
 
@@ -18,7 +18,7 @@ use super::expr::subscripted;
 use super::frames::Frame;
 use super::from::{Guard, conjunction};
 use super::leak::Sources;
-use super::names::Given;
+use super::names::{Given, nothing_passed_over};
 use super::plan::Check;
 use super::rules::{Found, Rules};
 use super::target::Target;
@@ -86,6 +86,7 @@ impl<'a> Walk<'a> {
     }
 
     pub(super) fn statement(&mut self, statement: &Statement) -> Result<(), Error> {
+        nothing_passed_over(self.toks)?;
         self.given = self.rules.functions_in(statement)?;
         match statement.visit(self) {
             ControlFlow::Continue(()) if self.targets.is_empty() => Ok(()),
@@ -249,7 +250,38 @@ impl<'a> Walk<'a> {
             }
             _ => {}
         }
+        self.check_aggregate(expr)?;
         self.check_pattern(expr)
+    }
+
+    /// Refuses an aggregate of a nested query that may be one of the query around it: MariaDB evaluates the nested query on
+    /// the last row that it has read then, whoever's it is.
+    fn check_aggregate(&self, expr: &Expr) -> Result<(), Error> {
+        let Expr::Function(function) = expr else { return Ok(()) };
+        if self.rules.dialect != Dialect::MySql
+            || self.scopes.len() < 2
+            || function.over.is_some()
+            || !super::functions::aggregate(function)
+        {
+            return Ok(());
+        }
+        let own = |table: &Ident| {
+            let names = self.scopes.last().map(|scope| &scope.names);
+            self.rules.fold(table).is_ok_and(|table| names.is_some_and(|names| names.contains(&table)))
+        };
+        let outer = visit_expressions(function, |part| match part {
+            Expr::CompoundIdentifier(parts) if matches!(&parts[..], [table, _] if own(table)) => {
+                ControlFlow::Continue(())
+            }
+            Expr::Identifier(_) | Expr::CompoundIdentifier(_) => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        });
+        match outer {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => {
+                Err(unclear("an aggregate of a nested query over a column without its table's name"))
+            }
+        }
     }
 
     fn census(&mut self, relation: &ObjectName) -> Result<(), Error> {
@@ -291,16 +323,26 @@ impl<'a> Walk<'a> {
             Some(_) if self.rules.broken(Broken::OrPrecedence) => {
                 self.edits.after(tail - 1, Piece::text(" AND ").then(&piece));
             }
-            Some(wher) => {
-                self.edits.before(wher + 1, Piece::text("("));
-                self.edits.after(tail - 1, Piece::text(") AND ").then(&piece));
-            }
+            Some(wher) => self.beside(wher + 1, tail - 1, &piece),
             None => self.edits.after(tail - 1, Piece::text(" WHERE ").then(&piece)),
         }
         for guard in guards {
             self.note(&guard.table, "where");
         }
         Ok(())
+    }
+
+    /// Puts a filter beside a predicate, whose first and last tokens are given.
+    ///
+    /// SQLite and MySQL evaluate in the order of the text what an index does not decide, and PostgreSQL by cost.
+    pub(super) fn beside(&mut self, first: usize, last: usize, filter: &Piece) {
+        if self.rules.dialect == Dialect::Postgres {
+            self.edits.before(first, Piece::text("("));
+            self.edits.after(last, Piece::text(") AND ").then(filter));
+        } else {
+            self.edits.before(first, Piece::default().then(filter).and(" AND ("));
+            self.edits.after(last, Piece::text(")"));
+        }
     }
 
     /// The token of an alias or name, as the database is to see it again.

@@ -98,7 +98,7 @@ SELECT o.id, c.name FROM orders o JOIN customers c ON c.id = o.customer_id AND c
 SELECT count(*) FILTER (WHERE total > (SELECT min(total) FROM orders)) AS n, CASE WHEN EXISTS (SELECT 1 FROM tags WHERE id = 2) THEN 1 ELSE 0 END AS two FROM orders
 --#
 -- FLT-07 four deep
-SELECT name FROM customers WHERE id IN (SELECT customer_id FROM orders WHERE id IN (SELECT order_id FROM order_tags WHERE tag_id IN (SELECT id FROM tags WHERE id >= (SELECT min(id) FROM tags))))
+SELECT name FROM customers WHERE id IN (SELECT customer_id FROM orders WHERE id IN (SELECT order_id FROM order_tags WHERE tag_id IN (SELECT id FROM tags WHERE id >= (SELECT min(tags.id) FROM tags))))
 --#
 -- FLT-08 a window below a filter
 SELECT * FROM (SELECT id, count(*) OVER () AS n FROM orders) x WHERE x.id = 1
@@ -216,7 +216,7 @@ DELETE FROM order_tags USING tags WHERE tags.id = 2
 DELETE FROM order_tags WHERE tag_id IN (SELECT id FROM tags WHERE name LIKE '%red')
 --#
 -- FLT-15 SET from a query
-UPDATE orders SET total = (SELECT count(*) FROM customers), note = (SELECT max(name) FROM tags)
+UPDATE orders SET total = (SELECT count(*) FROM customers), note = (SELECT max(tags.name) FROM tags)
 --#
 -- FLT-16 the tenant column is not changed
 -- refused: tenant_column
@@ -631,7 +631,7 @@ WITH gone AS (DELETE FROM order_tags RETURNING order_id, tag_id) INSERT INTO tag
 WITH up AS (UPDATE orders SET total = total + 1 RETURNING id, total) SELECT id, total FROM up
 --#
 -- a query in RETURNING
-UPDATE tags SET name = 'x' WHERE id = 1 RETURNING id, (SELECT count(*) FROM orders) AS n, (SELECT max(name) FROM customers) AS m
+UPDATE tags SET name = 'x' WHERE id = 1 RETURNING id, (SELECT count(*) FROM orders) AS n, (SELECT max(customers.name) FROM customers) AS m
 --#
 -- a query in RETURNING of an insert
 -- only: postgres
@@ -668,6 +668,20 @@ WITH "only" AS (SELECT 1) SELECT * FROM ONLY orders
 -- refused: construct_not_allowed
 WITH "only" AS (SELECT 1) SELECT rolname FROM only pg_authid
 --#
+-- FLT-30 GLOBAL, which the parser passes over and PostgreSQL takes for an alias
+-- only: postgres
+-- refused: construct_not_allowed
+SELECT (SELECT string_agg(global.note, ',') FROM orders global) FROM orders LIMIT 1
+--#
+-- FLT-30 the same of a function in FROM
+-- only: postgres
+-- refused: construct_not_allowed
+SELECT global.ts_stat FROM unnest(ARRAY['SELECT to_tsvector(note) FROM orders']) global
+--#
+-- FLT-30 an alias of that name
+-- only: postgres
+SELECT "global".note, g.note AS other FROM orders AS "global" JOIN orders AS g ON g.id = "global".id
+--#
 -- FLT-30 ONLY beside the target of a write
 -- only: postgres
 -- refused: construct_not_allowed
@@ -692,6 +706,26 @@ SELECT u.ts_stat FROM unnest(ARRAY['SELECT to_tsvector(note) FROM orders']) u
 -- only: postgres
 -- refused: construct_not_allowed
 SELECT (SELECT u.ts_stat FROM unnest(ARRAY['SELECT to_tsvector(note) FROM orders']) u) FROM unnest(ARRAY[1]) u(ts_stat)
+--#
+-- FLT-32 the same under its own name, where the columns have others
+-- only: postgres
+-- refused: construct_not_allowed
+SELECT ts_stat.ts_stat FROM unnest(ARRAY['SELECT to_tsvector(note) FROM orders']) AS ts_stat(b)
+--#
+-- FLT-32 the same where the function names its column
+-- only: postgres
+-- refused: construct_not_allowed
+SELECT ts_stat.ts_stat FROM jsonb_array_elements_text('["SELECT to_tsvector(note) FROM orders"]') AS ts_stat
+--#
+-- FLT-32 a function that is none of PostgreSQL's
+-- only: postgres
+-- refused: function_not_allowed
+SELECT total() FROM orders
+--#
+-- where a row lies tells of the rows before it
+-- only: postgres
+-- refused: construct_not_allowed
+SELECT o.ctid FROM orders o
 --#
 -- FLT-32 the same without an alias
 -- only: postgres
@@ -782,7 +816,7 @@ SELECT id FROM orders WHERE rowid = 3 AND note LIKE 'a' ESCAPE CASE WHEN note LI
 --#
 -- FLT-33 a pattern that a row makes too long
 -- only: sqlite
-SELECT id FROM orders WHERE rowid = 3 AND 'x' GLOB CASE WHEN note LIKE 'b-%' THEN hex(zeroblob(30000)) ELSE '*' END
+SELECT id FROM orders WHERE rowid = 3 AND 'x' GLOB CASE WHEN note LIKE 'b-%' THEN printf('%.60000c', 'x') ELSE '*' END
 --#
 -- FLT-33 a function in FROM that is given rows, before the filter of an outer join
 -- only: sqlite
@@ -800,6 +834,93 @@ SELECT id FROM orders WHERE rowid = 3 AND id IN (SELECT count(*) FROM countries 
 -- FLT-33 a window of a nested query that sees the row
 -- only: sqlite
 SELECT id FROM orders WHERE rowid = 3 AND id IN (SELECT sum(1) OVER (ORDER BY json_extract('[1]', orders.note)) FROM countries)
+--#
+-- FLT-33 rows of other columns, compared where the row says so
+-- only: postgres
+-- fenced, in shared tables
+SELECT id FROM orders o WHERE o.code LIKE 'SECRET-%' AND o = (2::bigint, 6)
+--#
+-- FLT-33 the same in an array
+-- only: postgres
+-- fenced, in shared tables
+SELECT id FROM orders o WHERE o.code LIKE 'SECRET-%' AND o = ANY (ARRAY[(2::bigint, 6)])
+--#
+-- FLT-33 HAVING, of which a part is moved before the groups
+-- only: postgres
+-- fenced, in shared tables
+-- refused: leaky_predicate
+SELECT code, count(*) AS n FROM orders GROUP BY code HAVING (count(*) > 0 AND NOT ('x' ~ code OR count(*) > 9))
+--#
+-- FLT-33 the same in a column of a nested query
+-- only: postgres
+SELECT s.code FROM (SELECT count(*) > 0 AND 1 / (total - 30) IS NOT NULL AS ok, code FROM orders GROUP BY total, code) s WHERE s.ok
+--#
+-- FLT-33 a nested query that is run when the first row comes to it
+-- only: postgres
+-- fenced, in shared tables
+SELECT id FROM orders WHERE code LIKE 'SECRET-%' AND total = (SELECT max(1 / x.x) FROM generate_series(0, 0) x)
+--#
+-- FLT-33 the same on a tenant's own table
+-- only: postgres
+-- fenced, in shared tables
+SELECT id FROM orders WHERE code LIKE 'SECRET-%' AND total = (SELECT count(*) FROM customers WHERE 1 / (customers.id - 1) > 0)
+--#
+-- FLT-33 the same in an array
+-- only: postgres
+-- fenced, in shared tables
+SELECT id FROM orders WHERE code LIKE 'SECRET-%' AND id = ANY (ARRAY(SELECT 1 / x.x FROM generate_series(0, 0) x))
+--#
+-- FLT-33 an aggregate that belongs to the query around it
+-- only: mariadb
+-- refused: construct_not_allowed
+SELECT (SELECT concat(count(o.id), '-', o.note)) AS x FROM orders o
+--#
+-- FLT-33 HAVING that MariaDB moves into WHERE
+-- only: mariadb
+-- refused: leaky_predicate
+SELECT total, count(*) AS n FROM orders GROUP BY total HAVING (count(*) > 0 AND exp(total) > 5)
+--#
+-- FLT-33 the same by the name of a column
+-- only: mariadb
+-- refused: leaky_predicate
+SELECT total, exp(total) AS e, count(*) AS n FROM orders GROUP BY total HAVING e > 5
+--#
+-- FLT-33 a fence beside what the tenant column equals
+-- only: mariadb
+-- refused: leaky_predicate
+SELECT id FROM orders WHERE exp(total) > 1 AND tenant_id = 1
+--#
+-- FLT-33 a constant that is evaluated where a row comes to it
+-- only: mariadb
+SELECT id FROM orders WHERE note LIKE 'b-%' AND id IN (1, exp(1000))
+--#
+-- FLT-33 a function that gives another value each time
+-- only: mariadb
+DELETE FROM orders WHERE note LIKE 'b-%' AND exp(rand() + 1000) > 0
+--#
+-- FLT-33 a conversion, in the strict mode of writes
+-- only: mariadb
+UPDATE orders SET total = 1 WHERE note LIKE 'b-%' AND code = 5
+--#
+-- FLT-33 a nested query over the row and a table of its own
+-- only: mariadb
+SELECT id FROM orders WHERE note LIKE 'b-%' AND EXISTS (SELECT 1 FROM tags t WHERE exp(orders.id + 1000) > 1)
+--#
+-- FLT-33 a function that gives another value each time, on SQLite
+-- only: sqlite
+SELECT id FROM orders WHERE rowid = 3 AND note LIKE 'b-%' AND abs(random() * 0 - 9223372036854775807 - 1) > 0
+--#
+-- FLT-33 a constant that fails, compared with the row
+-- only: sqlite
+SELECT id FROM orders WHERE rowid = 3 AND note LIKE 'b-%' AND json('{') > id
+--#
+-- FLT-33 a nested query that fails on the tenant's own rows, evaluated where a row comes to it
+-- only: sqlite
+SELECT id FROM orders WHERE rowid = 3 AND note LIKE 'b-%' AND id IN (SELECT json(name) FROM customers)
+--#
+-- FLT-33 the name of a column that fails, in a condition
+-- only: sqlite
+SELECT json(note || '{') AS x FROM orders WHERE rowid = 3 AND x = 1
 --#
 -- FLT-33 a nested query that fails, evaluated where the row says so
 -- only: postgres

@@ -23,8 +23,11 @@ fn cases(backend: DbBackend) -> Vec<Case> {
         let mark = |mark: &str| text.lines().find_map(|line| line.strip_prefix(mark)).map(str::to_owned);
         Case {
             title: text.lines().next().unwrap_or_default().trim_start_matches("-- ").to_owned(),
-            only: mark("-- only: ")
-                .map(|name| if name == "sqlite" { DbBackend::Sqlite } else { DbBackend::Postgres }),
+            only: mark("-- only: ").map(|name| match name.as_str() {
+                "sqlite" => DbBackend::Sqlite,
+                "mariadb" => DbBackend::MySql,
+                _ => DbBackend::Postgres,
+            }),
             refused: mark("-- refused: "),
             sql: text.to_owned(),
         }

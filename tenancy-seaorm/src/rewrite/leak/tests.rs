@@ -111,8 +111,43 @@ fn a_test_for_null_of_one_of_several_values_is_fenced() {
         let compared = scoped(&format!("SELECT id FROM orders WHERE {value} = {value}"));
         assert!(compared.contains("CASE WHEN orders"), "{compared}");
     }
-    assert!(!scoped("SELECT id FROM orders WHERE coalesce(n, 'x', $1) = 'x'").contains("CASE WHEN"));
+    assert!(!scoped("SELECT id FROM orders WHERE coalesce(n, 'x') = 'x'").contains("CASE WHEN"));
+    // A driver says what type a parameter has.
+    assert!(scoped("SELECT id FROM orders WHERE coalesce(n, $1) = 'x'").contains("CASE WHEN"));
+    assert!(scoped("SELECT id FROM orders WHERE (coalesce(n, f), id) IS NOT NULL").contains("CASE WHEN"));
     assert!(!scoped("SELECT id FROM orders WHERE n IS NULL").contains("CASE WHEN"));
+}
+
+/// FLT-34: to compare with an empty array costs nothing, and so the conversion to its type comes before the filter.
+#[test]
+fn a_comparison_with_an_array_that_may_be_empty_is_fenced() {
+    for array in ["'{}'::float8[]", "ARRAY[]::float8[]", "ARRAY[1.5]"] {
+        let any = scoped(&format!("SELECT id FROM orders WHERE n <> ALL ({array})"));
+        assert!(any.contains("CASE WHEN"), "{any}");
+    }
+    let bound = scoped("SELECT id FROM orders WHERE n = ANY ($1)");
+    assert!(!bound.contains("CASE WHEN"), "{bound}");
+}
+
+/// FLT-33: as bytes, a pattern may end with an escape though as a text it does not.
+#[test]
+fn a_pattern_with_a_backslash_is_fenced() {
+    for pattern in [r"'\377\\'", r"'\xff5c'", r"'a\_'"] {
+        let like = scoped(&format!("SELECT id FROM orders WHERE body LIKE {pattern}"));
+        assert!(like.contains("CASE WHEN"), "{like}");
+    }
+    assert!(!scoped("SELECT id FROM orders WHERE body LIKE 'a%'").contains("CASE WHEN"));
+}
+
+/// FLT-33: a nested query that reads the row costs more than the filter; one that does not is run when a row asks for it.
+#[test]
+fn a_nested_query_that_may_fail_is_fenced_unless_it_reads_the_row() {
+    let once = scoped("SELECT id FROM orders WHERE n = (SELECT max(1 / id) FROM tags)");
+    assert!(once.contains("CASE WHEN orders"), "{once}");
+    let each = scoped(
+        "SELECT id FROM orders WHERE EXISTS (SELECT 1 FROM tags WHERE tags.order_id = orders.id AND 1 / tags.id > 0)",
+    );
+    assert!(!each.contains("CASE WHEN orders"), "{each}");
 }
 
 /// FLT-33: PostgreSQL refuses OFFSET in a recursive query, into which it pushes nothing; a sibling of one that
