@@ -150,7 +150,9 @@ impl Gen<'_> {
     pub(super) fn confusing(&mut self) -> Name {
         self.tag("confusing name");
         let number = self.aliases;
-        let names = ["only", "lateral", "excluded", "select", "table", "values", "unnest", "id", "n", "O.o"];
+        let names = [
+            "only", "global", "lateral", "excluded", "select", "table", "values", "unnest", "id", "n", "O.o",
+        ];
         if number > 0 && self.chance(30) {
             Name::new(format!("A{number}"))
         } else {
