@@ -99,7 +99,10 @@ impl Gen<'_> {
         let group = self.group_by(&keys);
         let having = if self.grow(35) { seq![" HAVING ", self.having(&keys)].opt() } else { Frag::empty() };
         let head = seq!["SELECT ", Frag::list(", ", cols.len(), items), " FROM ", from, wher, group, having];
-        self.finish(head, cols, wants, false)
+        let query = self.finish(head, cols, wants, false);
+        // PostgreSQL takes columns that a join makes equal for equal in every grouping set, and leaves out to sort by one.
+        let sets = ["ROLLUP", "CUBE", "GROUPING SETS"].iter().any(|tag| self.tags.contains(tag));
+        Query { ordered: query.ordered && !sets, ..query }
     }
 
     fn group_by(&mut self, keys: &[Frag]) -> Frag {

@@ -43,10 +43,8 @@ pub(crate) fn compare(
     }
     // A database that holds one tenant may come upon a mine where its plan does, or when it plans; the reverse is a leak.
     let mined = statement.constructs.contains(&"mine");
-    if mined
-        && subject.sqlstate.is_none()
-        && twin.sqlstate.as_deref().is_some_and(|code| code.starts_with("22"))
-    {
+    let same = twin.sqlstate == subject.sqlstate;
+    if mined && !same && twin.sqlstate.as_deref().is_some_and(|code| code.starts_with("22")) {
         return Verdict::Unknown;
     }
     if twin.sqlstate != subject.sqlstate {
