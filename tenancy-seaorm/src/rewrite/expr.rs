@@ -277,8 +277,8 @@ fn args_safe(function: &Function, parts: &Parts<'_>) -> bool {
     })
 }
 
-/// An empty array costs nothing to compare with, so that a conversion of the column to its type comes before the filter. Bound
-/// ones are looked at when they are bound.
+/// An empty array costs nothing to compare with, so that a conversion of the column to its type comes before the filter. A
+/// bound one has the column's type where its driver says so, and an index serves it: that one is let through.
 fn array_safe(array: &Expr) -> bool {
     match array {
         Expr::Nested(array) => array_safe(array),

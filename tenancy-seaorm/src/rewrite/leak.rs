@@ -8,7 +8,7 @@
 
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{BinaryOperator, Expr, Ident, Select, SelectItem, visit_expressions};
+use sqlparser::ast::{BinaryOperator, Expr, Ident, Query, Select, SelectItem, visit_expressions};
 use sqlparser::keywords::Keyword;
 
 use super::clause::{Clauses, unclear};
@@ -107,15 +107,17 @@ impl Walk<'_> {
             }
             _ => None,
         };
+        if self.rules.dialect == Dialect::Postgres {
+            return false;
+        }
         let raising: Vec<String> = select.projection.iter().filter_map(alias).collect();
-        self.rules.dialect != Dialect::Postgres
-            && visit_expressions(expr, |part| match part {
-                Expr::Identifier(ident) if raising.contains(&ident.value.to_ascii_lowercase()) => {
-                    ControlFlow::Break(())
-                }
-                _ => ControlFlow::Continue(()),
-            })
-            .is_break()
+        visit_expressions(expr, |part| match part {
+            Expr::Identifier(ident) if raising.contains(&ident.value.to_ascii_lowercase()) => {
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
+        })
+        .is_break()
     }
 
     /// True if a part of a column may raise that no aggregate keeps behind the filter.
@@ -194,10 +196,13 @@ impl Walk<'_> {
         .is_break()
     }
 
-    fn correlated(&self, query: &sqlparser::ast::Query) -> bool {
+    /// True if `query` certainly reads a row of this one; a name that it has itself may mean its own.
+    fn correlated(&self, query: &Query) -> bool {
+        let inside = self.rules.names_inside(query);
+        let own = |table: &Ident| self.rules.fold(table).is_ok_and(|table| inside.contains(&table));
         visit_expressions(query, |part| match part {
             Expr::CompoundIdentifier(parts) => match &parts[..] {
-                [table, _] if self.names_own(table) => ControlFlow::Break(()),
+                [table, _] if self.names_own(table) && !own(table) => ControlFlow::Break(()),
                 _ => ControlFlow::Continue(()),
             },
             _ => ControlFlow::Continue(()),

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, Ident, Join, JoinOperator, ObjectName, Statement, TableAlias,
+    Expr, FunctionArg, FunctionArgExpr, Ident, Join, JoinOperator, ObjectName, Query, Statement, TableAlias,
     TableFactor, TableWithJoins, Visit, Visitor,
 };
 use sqlparser::keywords::Keyword;
@@ -167,6 +167,13 @@ impl Rules {
         Ok(())
     }
 
+    /// What the relations of `query` are called, those of queries inside of it too.
+    pub(super) fn names_inside(&self, query: &Query) -> Vec<String> {
+        let mut inside = Inside { rules: self, names: Vec::new() };
+        let _ = query.visit(&mut inside);
+        inside.names
+    }
+
     /// Notes the functions that `statement` has in FROM; `(x).f` and `x.f` would call `f` on what they give.
     pub(super) fn functions_in(&self, statement: &Statement) -> Result<Vec<Given>, Error> {
         let mut found = Given::collector(self);
@@ -191,6 +198,20 @@ impl Rules {
         } else {
             Err(unclear("a column that a function in FROM may not have; name its columns: f(…) AS f(a, b)"))
         }
+    }
+}
+
+struct Inside<'a> {
+    rules: &'a Rules,
+    names: Vec<String>,
+}
+
+impl Visitor for Inside<'_> {
+    type Break = ();
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+        self.names.extend(name_of(factor).and_then(|name| self.rules.fold(name).ok()));
+        ControlFlow::Continue(())
     }
 }
 

@@ -144,6 +144,9 @@ fn a_pattern_with_a_backslash_is_fenced() {
 fn a_nested_query_that_may_fail_is_fenced_unless_it_reads_the_row() {
     let once = scoped("SELECT id FROM orders WHERE n = (SELECT max(1 / id) FROM tags)");
     assert!(once.contains("CASE WHEN orders"), "{once}");
+    // A name of its own means its own table, though the query around has one of that name.
+    let same = scoped("SELECT id FROM orders WHERE n = (SELECT max(1 / orders.id) FROM orders)");
+    assert!(same.contains("CASE WHEN orders"), "{same}");
     let each = scoped(
         "SELECT id FROM orders WHERE EXISTS (SELECT 1 FROM tags WHERE tags.order_id = orders.id AND 1 / tags.id > 0)",
     );
