@@ -38,6 +38,7 @@ impl Clauses {
             if toks.is(i, Kind::Close) || toks.is(i, Kind::Semicolon) {
                 break;
             }
+            ends_no_query(toks, i)?;
             if let Some(keyword) = toks.keyword(i)
                 && found.note(toks, i, keyword, start, dialect)?
             {
@@ -108,7 +109,8 @@ impl Clauses {
                 once(&mut self.returning, i)?;
                 self.end_filter_and_having(i);
             }
-            Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT | Keyword::MINUS => return Ok(true),
+            Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT => return Ok(true),
+            Keyword::MINUS if dialect == Dialect::MySql => return Ok(true),
             Keyword::ON if matches!(toks.keyword(i + 1), Some(Keyword::CONFLICT | Keyword::DUPLICATE)) => {
                 return Ok(true);
             }
@@ -132,6 +134,17 @@ impl Clauses {
     pub(super) fn agree(clause: &'static str, tree: bool, scan: bool) -> Result<(), Error> {
         if tree == scan { Ok(()) } else { Err(unclear(clause)) }
     }
+}
+
+/// Refuses a word that another reading of the words before it would make the end of the query, or the beginning of another.
+fn ends_no_query(toks: &Tokens<'_>, i: usize) -> Result<(), Error> {
+    let Some(Kind::Word(word)) = toks.toks.get(i).map(|tok| tok.kind) else { return Ok(()) };
+    let operator = matches!(word, Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT);
+    let field = toks.is(i - 1, Kind::Period);
+    if !field && (word == Keyword::SELECT || (operator && toks.is_name(i))) {
+        return Err(unclear("a keyword used as a name, between queries"));
+    }
+    Ok(())
 }
 
 /// Where the FROM clause of a scanned statement ends.

@@ -3,9 +3,9 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    AccessExpr, BinaryOperator as Op, CastKind, DataType, DateTimeField, Expr, Function, FunctionArg,
-    FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, Query, SelectItem, SetExpr, UnaryOperator, Value,
-    Visit, Visitor, visit_expressions,
+    AccessExpr, ArrayElemTypeDef, BinaryOperator as Op, CastKind, DataType, DateTimeField, Expr, Function,
+    FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, LimitClause, Query, SelectItem,
+    SetExpr, TableFactor, UnaryOperator, Value, Visit, Visitor, visit_expressions,
 };
 
 use super::clause::unclear;
@@ -95,7 +95,15 @@ pub(super) fn subscripted<'e>(root: &'e Expr, chain: &'e [AccessExpr]) -> Option
 
 /// `'orders'::regclass` and its kin look into the catalog.
 fn catalog_type(data_type: &DataType) -> bool {
-    const CATALOG: [&str; 11] = [
+    const CATALOG: [&str; 18] = [
+        // How many transactions there have been, and where a row lies, tells of everybody's rows.
+        "xid",
+        "xid8",
+        "cid",
+        "tid",
+        "pg_snapshot",
+        "txid_snapshot",
+        "aclitem",
         "regclass",
         "regcollation",
         "regconfig",
@@ -134,18 +142,69 @@ fn safe(rules: &Rules, expr: &Expr) -> bool {
     alone_safe(rules, expr, &parts)
 }
 
-/// True if nothing in `expr` can raise, not even what reads no row or stands in a nested query: it may be evaluated for some
+/// True if nothing in `part` can raise, not even what reads no row or stands in a nested query: it may be evaluated for some
 /// rows alone.
-pub(super) fn certain(rules: &Rules, expr: &Expr) -> bool {
+pub(super) fn certain(rules: &Rules, part: &impl Visit) -> bool {
     // Every part is visited: each is looked at by itself.
     let by_itself = Parts { always: &|_| true, sometimes: &|_| true };
-    let unsure = visit_expressions(expr, |part| match part {
+    let sure = |part: &Expr| match part {
         // Read once, with the statement.
-        Expr::Cast { expr, .. } if text_of(expr).is_some() => ControlFlow::Continue(()),
-        part if alone_safe(rules, part, &by_itself) => ControlFlow::Continue(()),
-        _ => ControlFlow::Break(()),
-    });
-    unsure.is_continue()
+        Expr::Cast { expr, data_type, .. } if text_of(expr).is_some() => !may_be_domain(data_type),
+        Expr::TypedString(typed) => !may_be_domain(&typed.data_type),
+        part => alone_safe(rules, part, &by_itself),
+    };
+    part.visit(&mut Unsure { sure: &sure }).is_continue()
+}
+
+/// Looks for what may raise, also beside the expressions of nested queries: a function in FROM, and a limit below zero.
+struct Unsure<'a> {
+    sure: &'a dyn Fn(&Expr) -> bool,
+}
+
+impl Visitor for Unsure<'_> {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        let plain =
+            |limit: &Expr| matches!(limit, Expr::Value(value) if matches!(value.value, Value::Number(..)));
+        let limited = match &query.limit_clause {
+            None => true,
+            Some(LimitClause::LimitOffset { limit, offset, limit_by }) => {
+                limit_by.is_empty()
+                    && limit.as_ref().is_none_or(plain)
+                    && offset.as_ref().is_none_or(|offset| plain(&offset.value))
+            }
+            Some(LimitClause::OffsetCommaLimit { offset, limit }) => plain(offset) && plain(limit),
+        };
+        let fetched = query.fetch.as_ref().and_then(|fetch| fetch.quantity.as_ref()).is_none_or(plain);
+        if limited && fetched { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+        match factor {
+            TableFactor::Table { args: None, sample: None, .. }
+            | TableFactor::Derived { .. }
+            | TableFactor::NestedJoin { .. } => ControlFlow::Continue(()),
+            _ => ControlFlow::Break(()),
+        }
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        if (self.sure)(expr) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    }
+}
+
+/// True if a type may be a domain, whose CHECK is asked when the value is used.
+fn may_be_domain(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Custom(..) => true,
+        DataType::Array(
+            ArrayElemTypeDef::AngleBracket(of)
+            | ArrayElemTypeDef::SquareBracket(of, _)
+            | ArrayElemTypeDef::Parenthesis(of),
+        ) => may_be_domain(of),
+        _ => false,
+    }
 }
 
 /// What is asked of the parts of an expression: of those that are evaluated with it, and of those that are so for some rows.
@@ -181,7 +240,8 @@ fn alone_safe(rules: &Rules, expr: &Expr, parts: &Parts<'_>) -> bool {
         // What stands inside is checked as a query of its own.
         Expr::Exists { .. } => true,
         Expr::Subquery(query) => one_row(query),
-        Expr::Tuple(list) => list.iter().all(|item| (parts.always)(item)),
+        // Rows are compared value by value, as far as that goes.
+        Expr::Tuple(list) => list.iter().all(|item| (parts.always)(item) && (parts.sometimes)(item)),
         // The second operand is evaluated only where the first does not decide: be it a constant, whether it raises then
         // tells of the row.
         Expr::BinaryOp { left, op: Op::And | Op::Or, right } => {
@@ -288,7 +348,7 @@ fn array_safe(array: &Expr) -> bool {
     }
 }
 
-fn comparison(op: &Op) -> bool {
+pub(super) fn comparison(op: &Op) -> bool {
     matches!(op, Op::Eq | Op::NotEq | Op::Lt | Op::LtEq | Op::Gt | Op::GtEq | Op::Spaceship)
 }
 
@@ -368,6 +428,78 @@ fn aggregates(expr: &Expr) -> bool {
     expr.visit(&mut outside).is_break()
 }
 
+/// True if the aggregates in `expr` may be left out, where constants decide, and what is left may raise on a row: PostgreSQL
+/// asks that of the rows before they are grouped.
+fn may_lose_aggregate(rules: &Rules, expr: &Expr) -> bool {
+    let by_itself = Parts { always: &|_| true, sometimes: &|_| true };
+    let (mut chooses, mut raises, mut depth) = (false, false, 0_usize);
+    let mut look = Beside {
+        see: &mut |part| {
+            chooses |= matches!(
+                part,
+                Expr::Case { .. }
+                    | Expr::BinaryOp { op: Op::And | Op::Or, .. }
+                    | Expr::IsDistinctFrom(..)
+                    | Expr::IsNotDistinctFrom(..)
+                    | Expr::IsNull(_)
+                    | Expr::IsNotNull(_)
+                    | Expr::IsTrue(_)
+                    | Expr::IsNotTrue(_)
+                    | Expr::IsFalse(_)
+                    | Expr::IsNotFalse(_)
+                    | Expr::IsUnknown(_)
+                    | Expr::IsNotUnknown(_)
+            ) || matches!(part, Expr::Function(function) if functions::may_skip(function));
+            raises |= !alone_safe(rules, part, &by_itself) && reads_ungrouped(part);
+        },
+        depth: &mut depth,
+    };
+    let _ = expr.visit(&mut look);
+    chooses && raises
+}
+
+/// True if `expr` has a column that is no aggregate's argument.
+fn reads_ungrouped(expr: &Expr) -> bool {
+    let (mut reads, mut depth) = (false, 0_usize);
+    let mut see = |part: &Expr| {
+        reads |= matches!(
+            part,
+            Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::CompoundFieldAccess { .. }
+        );
+    };
+    let _ = expr.visit(&mut Beside { see: &mut see, depth: &mut depth });
+    reads
+}
+
+/// Sees every part that does not stand in an aggregate.
+struct Beside<'a> {
+    see: &'a mut dyn FnMut(&Expr),
+    /// How many aggregates the part at hand stands in.
+    depth: &'a mut usize,
+}
+
+impl Visitor for Beside<'_> {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        if is_aggregate(expr) {
+            *self.depth += 1;
+        } else if *self.depth == 0 {
+            (self.see)(expr);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        *self.depth -= usize::from(is_aggregate(expr));
+        ControlFlow::Continue(())
+    }
+}
+
+fn is_aggregate(expr: &Expr) -> bool {
+    matches!(expr, Expr::Function(function) if function.over.is_none() && functions::aggregate(function))
+}
+
 /// Looks for aggregates, but for those of nested queries.
 struct Outside {
     depth: usize,
@@ -396,15 +528,6 @@ impl Visitor for Outside {
             _ => ControlFlow::Continue(()),
         }
     }
-}
-
-/// True if `expr` holds a query that PostgreSQL may run once, when the first row asks for what it gives.
-pub(super) fn inits(expr: &Expr) -> bool {
-    visit_expressions(expr, |part| match part {
-        Expr::Subquery(_) | Expr::Exists { .. } => ControlFlow::Break(()),
-        _ => ControlFlow::Continue(()),
-    })
-    .is_break()
 }
 
 /// True if `expr` compares a row that is spelled out with what is none, and may be a row of other columns.
@@ -442,15 +565,15 @@ pub(super) fn is_row(expr: &Expr) -> bool {
 
 /// The parts of `expr` that may be evaluated before the groups of its query are made, and so before the filter: databases take
 /// a condition apart at its ANDs, ORs and NOTs, and move what has no aggregate in it.
-pub(super) fn ungrouped(expr: &Expr) -> Vec<&Expr> {
+pub(super) fn ungrouped<'e>(rules: &Rules, expr: &'e Expr) -> Vec<&'e Expr> {
     match expr {
-        Expr::Nested(expr) | Expr::UnaryOp { op: UnaryOperator::Not, expr } => ungrouped(expr),
+        Expr::Nested(expr) | Expr::UnaryOp { op: UnaryOperator::Not, expr } => ungrouped(rules, expr),
         Expr::BinaryOp { left, op: Op::And | Op::Or, right } => {
-            let mut parts = ungrouped(left);
-            parts.extend(ungrouped(right));
+            let mut parts = ungrouped(rules, left);
+            parts.extend(ungrouped(rules, right));
             parts
         }
-        expr if aggregates(expr) => Vec::new(),
+        expr if aggregates(expr) && !may_lose_aggregate(rules, expr) => Vec::new(),
         expr => vec![expr],
     }
 }
@@ -460,17 +583,4 @@ pub(super) fn bound_pattern(expr: &Expr) -> Option<sqlparser::tokenizer::Span> {
     let (Expr::Like { pattern, .. } | Expr::ILike { pattern, .. }) = expr else { return None };
     let Expr::Value(value) = pattern.as_ref() else { return None };
     matches!(value.value, Value::Placeholder(_)).then_some(value.span)
-}
-
-/// The operands of a predicate's outermost ANDs.
-pub(super) fn conjuncts(expr: &Expr) -> Vec<&Expr> {
-    let mut parts = Vec::new();
-    let mut rest = expr;
-    while let Expr::BinaryOp { left, op: Op::And, right } = rest {
-        parts.push(right.as_ref());
-        rest = left;
-    }
-    parts.push(rest);
-    parts.reverse();
-    parts
 }

@@ -81,7 +81,7 @@ impl Walk<'_> {
             ctes,
             recursive: with.as_ref().is_some_and(|with| with.recursive),
             inside: None,
-            root: self.frames.is_empty() || self.inserted == Some(address),
+            root: (self.frames.is_empty() && !self.changes) || self.inserted == Some(address),
             ordered: order_by.is_some(),
             limited: ends(query).0,
             locked: ends(query).1,

@@ -16,7 +16,7 @@ use super::rules::Found;
 use super::token::Kind;
 use super::walk::Walk;
 use crate::error::Error;
-use crate::policy::Dialect;
+use crate::policy::{Dialect, LeakyPredicates};
 
 /// The filter of one owned table, on its way to its place.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ pub(super) struct Guard {
     /// What compares it with the tenant's value.
     equals: &'static str,
     aliased: bool,
-    /// Has a sample or an index hint, which a derived table cannot carry.
+    /// Has an index hint, which a derived table cannot carry.
     bound_to_place: bool,
 }
 
@@ -133,6 +133,12 @@ impl Walk<'_> {
                 let left_guards = std::mem::replace(left, right);
                 self.outer(on, part, left_guards)?;
             }
+            JoinOperator::FullOuter(on) if self.joins_behind_barriers(on, left.len() + right.len()) => {
+                self.sources.aliases += 1;
+                left.drain(..).chain(right).try_for_each(|guard| self.derive(&guard))?;
+                self.sources.aliases -= 1;
+                self.raise_barriers()?;
+            }
             JoinOperator::Right(on) | JoinOperator::RightOuter(on) | JoinOperator::FullOuter(on) => {
                 self.constraint(on, part)?;
                 left.drain(..).chain(right).try_for_each(|guard| self.derive(&guard))?;
@@ -174,6 +180,16 @@ impl Walk<'_> {
             self.note(&guard.table, "on");
         }
         Ok(())
+    }
+
+    /// True if what stands in ON may fail, and all tables that it sees become derived ones, into which nothing is pushed then:
+    /// PostgreSQL makes a FULL JOIN by equations alone, and a fence around one is none.
+    fn joins_behind_barriers(&self, on: &JoinConstraint, tables: usize) -> bool {
+        let JoinConstraint::On(expr) = on else { return false };
+        self.rules.dialect == Dialect::Postgres
+            && self.rules.leaky == LeakyPredicates::Fence
+            && self.sources.guards.len() - self.sources.item == tables
+            && self.raises(expr)
     }
 
     /// The condition in the tree and the one in the text must be of one kind.
@@ -262,7 +278,10 @@ impl Walk<'_> {
         if first != part.first {
             return Err(unclear("a word before a table's name"));
         }
-        if alias.is_none() && sample.is_none() && index_hints.is_empty() {
+        if sample.is_some() {
+            return Err(unclear("TABLESAMPLE, which tells where rows lie, and so of the rows beside them"));
+        }
+        if alias.is_none() && index_hints.is_empty() {
             self.ends_at(last + 1, part)?;
         }
         let own =
@@ -275,7 +294,7 @@ impl Walk<'_> {
             name: (first, last),
             equals: equals(self.rules.dialect),
             aliased: alias.is_some(),
-            bound_to_place: sample.is_some() || !index_hints.is_empty(),
+            bound_to_place: !index_hints.is_empty(),
         };
         if alias.as_ref().is_some_and(|alias| !alias.columns.is_empty() || alias.at.is_some()) {
             // Renamed columns could give the tenant column's name to another one.
@@ -315,7 +334,7 @@ impl Walk<'_> {
     /// Puts a derived table, which holds this tenant's rows alone, in a table's place.
     fn derive(&mut self, guard: &Guard) -> Result<(), Error> {
         if guard.bound_to_place {
-            return Err(unclear("TABLESAMPLE or an index hint in this kind of join"));
+            return Err(unclear("an index hint in this kind of join"));
         }
         let (first, last) = guard.name;
         // The last part of the name qualifies it inside; outside, only an alias that is already there does.

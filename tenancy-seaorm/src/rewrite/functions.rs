@@ -85,7 +85,7 @@ pub(super) fn is(function: &Function, name: &str) -> bool {
 
 /// Gives one of its arguments, in a type that holds them all.
 pub(super) fn chooses(function: &Function) -> bool {
-    matches!(plain_name(function).as_deref(), Some("coalesce" | "greatest" | "least"))
+    matches!(plain_name(function).as_deref(), Some("coalesce" | "greatest" | "least" | "nullif"))
 }
 
 /// What a function is given.
@@ -101,7 +101,7 @@ pub(super) fn values(function: &Function) -> Vec<&Expr> {
 /// Evaluates some of its arguments only where others ask for it.
 pub(super) fn may_skip(function: &Function) -> bool {
     let name = plain_name(function);
-    chooses(function) || matches!(name.as_deref(), Some("if" | "iif" | "ifnull" | "nullif"))
+    chooses(function) || matches!(name.as_deref(), Some("if" | "iif" | "ifnull"))
 }
 
 pub(super) fn cannot_raise(dialect: Dialect, function: &Function) -> bool {

@@ -8,16 +8,18 @@
 
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{BinaryOperator, Expr, Ident, Query, Select, SelectItem, visit_expressions};
+use sqlparser::ast::{BinaryOperator, Expr, Ident, Select, SelectItem, visit_expressions};
 use sqlparser::keywords::Keyword;
 
+use super::aliases::Raising;
 use super::clause::{Clauses, unclear};
 use super::edit::Piece;
-use super::expr::{bound_pattern, certain, conjuncts, inits, is_row, may_raise, ungrouped};
+use super::expr::{bound_pattern, certain, constant, is_row, may_raise, ungrouped};
 use super::from::Guard;
+use super::operands::operands;
 use super::plan::Check;
 use super::rules::Rules;
-use super::token::{Kind, Tokens};
+use super::token::Kind;
 use super::walk::Walk;
 use crate::error::{Error, ErrorKind};
 use crate::policy::{Dialect, LeakyPredicates};
@@ -50,6 +52,8 @@ pub(super) struct Sources {
     pub(super) nullable: bool,
     /// What the relations are called, as names are compared.
     pub(super) names: Vec<String>,
+    /// What columns are called that may raise.
+    pub(super) raising: Raising,
     /// What may still have to be fenced, because of the queries in it.
     pub(super) parts: Vec<Part>,
 }
@@ -82,9 +86,8 @@ impl Walk<'_> {
             self.predicate(expr, wher + 1, clauses.tail)?;
         }
         let bare = self.sources.is_empty();
-        for part in select.having.iter().flat_map(ungrouped).filter(|_| !bare) {
-            let raises =
-                may_raise(self.rules, part) || self.runs_once(part) || self.names_raising(select, part);
+        for part in select.having.iter().flat_map(|having| ungrouped(self.rules, having)).filter(|_| !bare) {
+            let raises = may_raise(self.rules, part) || self.runs_once(part) || self.names_raising(part);
             if raises && self.rules.leaky != LeakyPredicates::SecondWall {
                 return Err(leaky("HAVING that may fail on other tenants' rows"));
             }
@@ -99,32 +102,6 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// True if `expr` names a column of `select` that may raise: not in PostgreSQL, where it is another one's name.
-    fn names_raising(&self, select: &Select, expr: &Expr) -> bool {
-        let alias = |item: &SelectItem| match item {
-            SelectItem::ExprWithAlias { expr, alias } if self.moved_raises(expr) => {
-                Some(alias.value.to_ascii_lowercase())
-            }
-            _ => None,
-        };
-        if self.rules.dialect == Dialect::Postgres {
-            return false;
-        }
-        let raising: Vec<String> = select.projection.iter().filter_map(alias).collect();
-        visit_expressions(expr, |part| match part {
-            Expr::Identifier(ident) if raising.contains(&ident.value.to_ascii_lowercase()) => {
-                ControlFlow::Break(())
-            }
-            _ => ControlFlow::Continue(()),
-        })
-        .is_break()
-    }
-
-    /// True if a part of a column may raise that no aggregate keeps behind the filter.
-    fn moved_raises(&self, expr: &Expr) -> bool {
-        ungrouped(expr).into_iter().any(|part| may_raise(self.rules, part))
-    }
-
     /// True if a column of a nested query may raise, and so an outer predicate on it.
     fn exposed(&self, item: &SelectItem) -> bool {
         match item {
@@ -135,23 +112,34 @@ impl Walk<'_> {
         }
     }
 
+    /// True if a part of a column may raise that no aggregate keeps behind the filter. The condition around it that asks for
+    /// the column may ask for some rows alone, and then it matters where a constant is evaluated.
+    pub(super) fn moved_raises(&self, expr: &Expr) -> bool {
+        ungrouped(self.rules, expr).into_iter().any(|part| {
+            may_raise(self.rules, part)
+                || self.runs_once(part)
+                || (constant(part) && !certain(self.rules, part))
+        })
+    }
+
+    /// True if a predicate may fail on a row of another tenant.
+    pub(super) fn raises(&self, part: &Expr) -> bool {
+        may_raise(self.rules, part)
+            || self.runs_once(part)
+            || self.compares_rows(part)
+            || (self.rules.dialect == Dialect::Sqlite && self.names_raising(part))
+    }
+
     /// Looks at a predicate whose tokens are `[first, end)`, over the sources met so far.
     pub(super) fn predicate(&mut self, expr: &Expr, first: usize, end: usize) -> Result<(), Error> {
         let bare = self.sources.is_empty();
         if (bare && self.scopes.is_empty()) || self.rules.leaky == LeakyPredicates::SecondWall {
             return Ok(());
         }
-        let parts = conjuncts(expr);
-        let mut ranges = split(self.toks, first, end);
-        let exact = ranges.len() == parts.len();
-        if !exact {
-            ranges = vec![(first, end); parts.len()];
-        }
         let guards = self.sources.guards[self.sources.item..].to_vec();
-        let mut fenced = None;
-        for (part, range) in parts.into_iter().zip(ranges) {
-            let raises = fenced != Some(range)
-                && (may_raise(self.rules, part) || self.runs_once(part) || self.compares_rows(part));
+        let mut fenced = false;
+        for (part, range) in operands(self.toks, expr, (first, end)) {
+            let raises = self.raises(part);
             if raises && !bare && self.rules.leaky == LeakyPredicates::Refuse {
                 return Err(leaky("a predicate that may fail on other tenants' rows"));
             }
@@ -160,58 +148,23 @@ impl Walk<'_> {
             }
             if raises && !bare {
                 match self.one_side(part, range, &guards) {
-                    Some((side, guard)) if exact => {
-                        self.fence(side, std::slice::from_ref(guard), self.sources.nullable)?;
+                    Some((side, guard)) => {
+                        self.fence_value(side, std::slice::from_ref(guard), self.sources.nullable)?;
                     }
-                    _ => self.fence(range, &guards, self.sources.nullable)?,
+                    None => self.fence(range, &guards, self.sources.nullable)?,
                 }
-                fenced = Some(range);
+                fenced = true;
             } else if !bare && self.nests(range) {
                 self.sources.parts.push(Part { first: range.0, end: range.1, guards: guards.clone() });
             }
         }
-        if fenced.is_some() { self.raise_barriers() } else { Ok(()) }
+        if fenced { self.raise_barriers() } else { Ok(()) }
     }
 
     /// True if a predicate over `guards` may be evaluated on rows of the queries around that their filters have not passed:
     /// MySQL asks a nested query before it asks the filter.
     fn reaches_out(&self, guards: &[Guard]) -> bool {
         guards.is_empty() || self.rules.dialect == Dialect::MySql
-    }
-
-    /// True if `part` holds a query that may raise, and is run when the first row comes to it: whether there is one is told.
-    ///
-    /// One that reads the row costs PostgreSQL more than the filter, which comes first then.
-    fn runs_once(&self, part: &Expr) -> bool {
-        inits(part) && !certain(self.rules, part) && !self.reads_own(part)
-    }
-
-    fn reads_own(&self, part: &Expr) -> bool {
-        visit_expressions(part, |part| match part {
-            Expr::Subquery(query) | Expr::Exists { subquery: query, .. } if self.correlated(query) => {
-                ControlFlow::Break(())
-            }
-            _ => ControlFlow::Continue(()),
-        })
-        .is_break()
-    }
-
-    /// True if `query` certainly reads a row of this one; a name that it has itself may mean its own.
-    fn correlated(&self, query: &Query) -> bool {
-        let inside = self.rules.names_inside(query);
-        let own = |table: &Ident| self.rules.fold(table).is_ok_and(|table| inside.contains(&table));
-        visit_expressions(query, |part| match part {
-            Expr::CompoundIdentifier(parts) => match &parts[..] {
-                [table, _] if self.names_own(table) && !own(table) => ControlFlow::Break(()),
-                _ => ControlFlow::Continue(()),
-            },
-            _ => ControlFlow::Continue(()),
-        })
-        .is_break()
-    }
-
-    fn names_own(&self, name: &Ident) -> bool {
-        self.rules.fold(name).is_ok_and(|name| self.sources.names.contains(&name))
     }
 
     /// True if `part` has a whole row in it, whose comparison fails with a row of other columns.
@@ -265,11 +218,30 @@ impl Walk<'_> {
         (first..end).any(|token| matches!(self.toks.keyword(token), Some(Keyword::SELECT | Keyword::VALUES)))
     }
 
+    /// Keeps a predicate from rows that a guard does not pass.
     pub(super) fn fence(
+        &mut self,
+        range: (usize, usize),
+        guards: &[Guard],
+        nullable: bool,
+    ) -> Result<(), Error> {
+        match self.rules.dialect {
+            // As a value, SQLite computes both operands of AND and OR; as a condition, one where that decides.
+            Dialect::Sqlite => self.fence_with(range, guards, nullable, ["CASE WHEN (", ") THEN 1 END END"]),
+            Dialect::Postgres | Dialect::MySql => self.fence_value(range, guards, nullable),
+        }
+    }
+
+    fn fence_value(&mut self, range: (usize, usize), guards: &[Guard], nullable: bool) -> Result<(), Error> {
+        self.fence_with(range, guards, nullable, ["(", ") END"])
+    }
+
+    fn fence_with(
         &mut self,
         (first, end): (usize, usize),
         guards: &[Guard],
         nullable: bool,
+        [begin, finish]: [&str; 2],
     ) -> Result<(), Error> {
         if end <= first {
             return Err(unclear("an empty predicate"));
@@ -296,8 +268,8 @@ impl Walk<'_> {
                 piece.then(&condition)
             };
         }
-        self.edits.before_inner(first, piece.and(" THEN ("));
-        self.edits.after_inner(end - 1, Piece::text(") END"));
+        self.edits.before_inner(first, piece.and(" THEN ").and(begin));
+        self.edits.after_inner(end - 1, Piece::text(finish));
         self.note("", "fence");
         Ok(())
     }
@@ -308,10 +280,32 @@ impl Walk<'_> {
         let plain = |text: &str| text.trim_matches(['`', '"']).to_ascii_lowercase();
         let named = |i: usize| guards.iter().any(|guard| plain(self.toks.text(i)) == plain(&guard.column));
         let equated = |i: usize| self.toks.keyword(i) == Some(Keyword::NATURAL) || named(i);
-        if self.rules.dialect == Dialect::MySql && (0..self.toks.len()).any(equated) {
+        if self.rules.dialect != Dialect::MySql {
+            return Ok(());
+        }
+        if (0..self.toks.len()).any(equated) {
             return Err(leaky("a predicate that may fail, in a statement that names the tenant column"));
         }
+        // Whatever `*` gives, a list of columns may rename.
+        if self.nested_star() {
+            return Err(leaky("a predicate that may fail, in a statement with `*` in a nested query"));
+        }
         Ok(())
+    }
+
+    fn nested_star(&self) -> bool {
+        let mut depth = 0_usize;
+        (0..self.toks.len()).any(|i| {
+            depth += usize::from(self.toks.is(i, Kind::Open));
+            depth -= usize::from(self.toks.is(i, Kind::Close));
+            let item = i > 0
+                && (matches!(self.toks.toks[i - 1].kind, Kind::Comma | Kind::Period)
+                    || matches!(
+                        self.toks.keyword(i - 1),
+                        Some(Keyword::SELECT | Keyword::ALL | Keyword::DISTINCT)
+                    ));
+            depth > 0 && item && self.toks.text(i) == "*"
+        })
     }
 
     pub(super) fn raise_barriers(&mut self) -> Result<(), Error> {
@@ -334,8 +328,20 @@ impl Walk<'_> {
             return Ok(());
         }
         self.fenced.push(barrier.close);
-        self.edits.before_inner(barrier.close, Piece::text(self.limit()));
         self.note("", "fence");
+        let open = (0..barrier.close).rev().find(|i| self.toks.toks[*i].mate == barrier.close);
+        let before = open.and_then(|open| self.toks.keyword(open.checked_sub(1)?));
+        let among = matches!(before, Some(Keyword::IN | Keyword::ANY | Keyword::ALL | Keyword::SOME));
+        // MySQL has no limit directly in `IN (…)`.
+        let (begin, end) = if among && self.rules.dialect == Dialect::MySql {
+            ("SELECT * FROM (", ") AS fenced")
+        } else {
+            ("", "")
+        };
+        if let Some(open) = open.filter(|_| !begin.is_empty()) {
+            self.edits.after(open, Piece::text(begin));
+        }
+        self.edits.before_inner(barrier.close, Piece::text(format!("{}{end}", self.limit())));
         Ok(())
     }
 
@@ -403,28 +409,6 @@ fn reads_only(rules: &Rules, expr: &Expr, qualifier: &str) -> bool {
         _ => ControlFlow::Continue(()),
     });
     own.is_continue()
-}
-
-/// Splits the tokens of a predicate at its outermost ANDs, which are not those of BETWEEN.
-fn split(toks: &Tokens<'_>, first: usize, end: usize) -> Vec<(usize, usize)> {
-    let (mut parts, mut start, mut i) = (Vec::new(), first, first);
-    let (mut between, mut cases) = (0_usize, 0_usize);
-    while i < end {
-        match toks.keyword(i) {
-            Some(Keyword::CASE) => cases += 1,
-            Some(Keyword::END) => cases = cases.saturating_sub(1),
-            Some(Keyword::BETWEEN) if cases == 0 => between += 1,
-            Some(Keyword::AND) if cases == 0 && between > 0 => between -= 1,
-            Some(Keyword::AND) if cases == 0 => {
-                parts.push((start, i));
-                start = i + 1;
-            }
-            _ => {}
-        }
-        i = toks.next(i);
-    }
-    parts.push((start, end));
-    parts
 }
 
 pub(super) fn leaky(construct: &'static str) -> Error {

@@ -5,6 +5,7 @@
 //! value.
 
 mod address;
+mod aliases;
 mod around;
 mod cache;
 mod clause;
@@ -18,6 +19,8 @@ mod insert;
 mod leak;
 mod literal;
 mod names;
+mod once;
+mod operands;
 mod plan;
 mod refuse;
 mod rules;

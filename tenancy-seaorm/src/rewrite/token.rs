@@ -92,6 +92,10 @@ impl<'a> Tokens<'a> {
                 continue;
             }
             let kind = kind_of(&token, &self.sql[start..cursor.at])?;
+            // To SQLite it is white space.
+            if matches!(kind, Kind::Word(_)) && self.sql[start..cursor.at].contains('\u{FEFF}') {
+                return Err(unparsable("a byte order mark in a name"));
+            }
             if kind == Kind::Quoted && dialect == Sql::MySql {
                 literal::check(&self.sql[start..cursor.at])?;
             }
@@ -189,11 +193,15 @@ impl<'a> Tokens<'a> {
     /// The keyword at `i`; none for quoted names, and for words that a period or `AS` before them makes a name.
     pub(super) fn keyword(&self, i: usize) -> Option<Keyword> {
         let Kind::Word(keyword) = self.toks.get(i)?.kind else { return None };
-        if keyword == Keyword::NoKeyword {
-            return None;
-        }
-        let named = i > 0 && matches!(self.toks[i - 1].kind, Kind::Period | Kind::Word(Keyword::AS));
-        (!named).then_some(keyword)
+        (keyword != Keyword::NoKeyword && !self.is_name(i)).then_some(keyword)
+    }
+
+    /// True if a period or `AS` before it makes a word a name: of `a.as`, `as` is a name itself, and makes none of the next.
+    pub(super) fn is_name(&self, i: usize) -> bool {
+        let before = self.toks[..i].iter().rev();
+        let ases = before.take_while(|tok| tok.kind == Kind::Word(Keyword::AS)).count();
+        let named = i > ases && self.is(i - ases - 1, Kind::Period);
+        named ^ (ases % 2 == 1)
     }
 
     pub(super) fn is(&self, i: usize, kind: Kind) -> bool {

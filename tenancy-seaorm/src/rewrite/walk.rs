@@ -44,6 +44,8 @@ pub(super) struct Walk<'a> {
     /// Closing parentheses of the queries that got a fence.
     pub(super) fenced: Vec<usize>,
     in_insert: bool,
+    /// The statement is an UPDATE or a DELETE: every query in it is a nested one.
+    pub(super) changes: bool,
     /// The functions in FROM, wherever.
     given: Vec<Given>,
     /// Where the query that feeds an INSERT stands in memory.
@@ -78,6 +80,7 @@ impl<'a> Walk<'a> {
             scopes: Vec::new(),
             fenced: Vec::new(),
             in_insert: false,
+            changes: false,
             given: Vec::new(),
             inserted: None,
             returning: None,
@@ -178,6 +181,7 @@ impl<'a> Walk<'a> {
         let mut names = Vec::new();
         self.called(&select.from, &mut names);
         self.sources.names = names;
+        self.sources.raising = self.raising(select);
         let mut guards =
             self.place_from(&select.from, clauses.from.map(|from| from + 1), from_end(&clauses))?;
         self.select_leaks(select, &clauses, start)?;
@@ -233,8 +237,14 @@ impl<'a> Walk<'a> {
                 self.in_insert = true;
                 self.insert(insert)
             }
-            Statement::Update(update) => self.update(update),
-            Statement::Delete(delete) => self.delete(delete),
+            Statement::Update(update) => {
+                self.changes = true;
+                self.update(update)
+            }
+            Statement::Delete(delete) => {
+                self.changes = true;
+                self.delete(delete)
+            }
             other => Err(super::refuse::statement(other)),
         }
     }

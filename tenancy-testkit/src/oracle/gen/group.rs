@@ -86,9 +86,9 @@ impl Gen<'_> {
         let (mut keys, mut items, mut cols) = (Vec::new(), Vec::new(), Vec::new());
         for ty in types {
             let name = self.fresh(ty.letter());
-            let key = if self.chance(50) { self.inner(ty) } else { None };
+            let key = if self.chance(50) { self.group_key(ty) } else { None };
             let item = match &key {
-                Some(key) => key.clone(),
+                Some((key, _)) => key.clone(),
                 None if ty == Type::Int && self.chance(8) => self.aggregate_of_outer(),
                 None => self.aggregate(ty),
             };
@@ -96,13 +96,20 @@ impl Gen<'_> {
             items.push(seq![item, format!(" AS {}", name.sql())]);
             cols.push(Col::new(name, ty));
         }
-        let group = self.group_by(&keys);
+        let names: Vec<Frag> = keys.iter().map(|(key, _)| key.clone()).collect();
+        let group = self.group_by(&names);
         let having = if self.grow(35) { seq![" HAVING ", self.having(&keys)].opt() } else { Frag::empty() };
         let head = seq!["SELECT ", Frag::list(", ", cols.len(), items), " FROM ", from, wher, group, having];
         let query = self.finish(head, cols, wants, false);
         // PostgreSQL takes columns that a join makes equal for equal in every grouping set, and leaves out to sort by one.
         let sets = ["ROLLUP", "CUBE", "GROUPING SETS"].iter().any(|tag| self.tags.contains(tag));
         Query { ordered: query.ordered && !sets, ..query }
+    }
+
+    fn group_key(&mut self, ty: Type) -> Option<(Frag, Col)> {
+        let leaky = self.chance(30);
+        let leaky = if leaky { self.inner_where(|col| col.ty == ty && is_leaky(col)) } else { None };
+        leaky.or_else(|| self.inner_where(|col| col.ty == ty && !col.tenant))
     }
 
     fn group_by(&mut self, keys: &[Frag]) -> Frag {
@@ -125,15 +132,20 @@ impl Gen<'_> {
         }
     }
 
-    fn having(&mut self, keys: &[Frag]) -> Frag {
+    fn having(&mut self, keys: &[(Frag, Col)]) -> Frag {
         self.tag("HAVING");
         if self.chance(20)
             && let Some(outer) = self.outer_hazard()
         {
             return outer;
         }
+        if self.chance(35)
+            && let Some(mixed) = self.having_of_a_key(keys)
+        {
+            return mixed.node(Kind::Expr(Type::Bool));
+        }
         let own = match keys.first() {
-            Some(key) if self.chance(30) => seq![key.clone(), " IS NOT NULL"],
+            Some((key, _)) if self.chance(30) => seq![key.clone(), " IS NOT NULL"],
             _ => seq!["count(*) >= ", self.rng.between(1, 3).to_string()],
         };
         if !self.nest(45) {
@@ -150,6 +162,25 @@ impl Gen<'_> {
         self.levels.extend(level);
         let word = *self.rng.pick(&[" OR ", " AND "]);
         seq![own, word, other].node(Kind::Expr(Type::Bool))
+    }
+
+    /// A condition on a group's key that fails on other tenants' rows, by itself or taken together with an aggregate: what
+    /// asks no aggregate is asked of the rows before they are grouped.
+    fn having_of_a_key(&mut self, keys: &[(Frag, Col)]) -> Option<Frag> {
+        let (key, col) = keys.iter().find(|(_, col)| is_leaky(col))?;
+        self.hazard = true;
+        self.tag("HAVING of a leaky key");
+        let leaky = match col.hazard {
+            Some(Role::Digits) => seq!["CAST(", key.clone(), " AS integer) >= ", self.literal(Type::Int)],
+            _ => seq!["(12 / ", key.clone(), ") >= ", self.literal(Type::Int)],
+        };
+        Some(match self.rng.below(5) {
+            0 => leaky,
+            1 => seq!["(count(*) >= 1 AND ", leaky, ")"],
+            2 => seq!["NOT (count(*) < 1 OR NOT ", leaky, ")"],
+            3 => seq!["(", leaky, " OR count(*) > 2)"],
+            _ => seq!["((count(*) > 0)) AND (NOT (", leaky, ")) IS NOT TRUE"],
+        })
     }
 
     /// SELECT with window functions that give the same on every order of the rows.
@@ -229,4 +260,8 @@ impl Gen<'_> {
             None => (0..=self.rng.below(3)).map(|_| self.any_type()).collect(),
         }
     }
+}
+
+fn is_leaky(col: &Col) -> bool {
+    matches!(col.hazard, Some(Role::Digits | Role::Divisor))
 }

@@ -81,31 +81,36 @@ impl Gen<'_> {
 
     /// A condition that cannot be told; some of them cost less than any filter does.
     fn mine_condition(&mut self) -> Frag {
-        match self.rng.below(5) {
-            0 | 1 => format!("(SELECT {ALWAYS_FAILS} > 1 FROM public.countries)").into(),
+        match self.rng.below(6) {
+            0 | 1 => self.failing_query(" > 1"),
             2 => {
-                let table = self.owned_table();
-                let name = self.world.tables[table].name.sql();
-                format!("(SELECT {ALWAYS_FAILS} > 1 FROM public.{name})").into()
-            }
-            3 => {
                 let alias = self.fresh('g').sql();
                 format!("EXISTS (SELECT 1 FROM generate_series(0, 0) AS {alias}(n) WHERE 12 / {alias}.n = 1)")
                     .into()
             }
+            3 | 4 => self.mine_compared(),
             _ => seq![self.mine(), " > 1"],
+        }
+    }
+
+    /// A comparison with what cannot be had, in a form that an index could serve.
+    fn mine_compared(&mut self) -> Frag {
+        self.tag("mine compared");
+        let (value, other, mine) = (self.atom(Type::Int), self.atom(Type::Int), self.mine());
+        match self.rng.below(7) {
+            0 | 1 => seq![value, " = ", mine],
+            2 => seq![value, " IN (", mine, ", ", other, ")"],
+            3 => seq![value, " = ANY (ARRAY[", other, ", ", mine, "])"],
+            4 => seq!["(", value, ", ", other.clone(), ") = (", mine, ", ", other, ")"],
+            5 => seq!["(", value, ", ", other.clone(), ") < (", other, ", ", mine, ")"],
+            _ => seq![value, " BETWEEN ", other, " AND ", mine],
         }
     }
 
     /// A number that cannot be had.
     fn mine(&mut self) -> Frag {
         match self.rng.below(6) {
-            0 | 1 => format!("(SELECT {ALWAYS_FAILS} FROM public.countries)").into(),
-            2 => {
-                let table = self.owned_table();
-                let name = self.world.tables[table].name.sql();
-                format!("(SELECT {ALWAYS_FAILS} FROM public.{name})").into()
-            }
+            0..3 => self.failing_query(""),
             3 => {
                 let alias = self.fresh('g').sql();
                 format!("(SELECT 12 / {alias}.n FROM generate_series(0, 0) AS {alias}(n))").into()
@@ -116,9 +121,20 @@ impl Gen<'_> {
             }
             _ => match self.column(|col| col.ty == Type::Int && !col.tenant) {
                 Some((column, _)) => seq!["(12 / (", column.clone(), " - ", column, "))"],
-                None => format!("(SELECT {ALWAYS_FAILS} FROM public.countries)").into(),
+                None => self.failing_query(""),
             },
         }
+    }
+
+    /// A query that fails over any table.
+    fn failing_query(&mut self, tail: &str) -> Frag {
+        let table = if self.chance(65) {
+            "countries".to_owned()
+        } else {
+            let table = self.owned_table();
+            self.world.tables[table].name.sql()
+        };
+        format!("(SELECT {ALWAYS_FAILS}{tail} FROM public.{table})").into()
     }
 
     /// An operand that fails on other tenants' rows, where queries look at groups and windows, out of a column of the
