@@ -1,5 +1,6 @@
 //! Insertions into a statement's text, and the text that they make.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::plan::{Binding, Check, Plan};
@@ -34,6 +35,14 @@ impl Piece {
         self.text.push_str(text);
         self
     }
+
+    fn ends_with_word(&self) -> bool {
+        self.text.ends_with(is_word) || self.tenants.last() == Some(&self.text.len())
+    }
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_' || c == '$'
 }
 
 /// What was inserted into a text, and before which of its bytes.
@@ -50,7 +59,7 @@ pub(super) struct Edits {
     /// Sorted by place when the plan is made: `2 i` is before token `i`, `2 i + 1` after it. Where several stand at one
     /// place, those of lower rank come first.
     list: Vec<(usize, u8, Piece)>,
-    replaced: Vec<usize>,
+    replaced: BTreeSet<usize>,
 }
 
 impl Edits {
@@ -74,7 +83,7 @@ impl Edits {
 
     /// Puts `piece` in the place of a token.
     pub(super) fn replace(&mut self, token: usize, piece: Piece) {
-        self.replaced.push(token);
+        self.replaced.insert(token);
         self.list.push((2 * token, 0, piece));
     }
 
@@ -96,8 +105,25 @@ impl Edits {
         }
     }
 
-    pub(super) fn sort(&mut self) {
+    /// Puts everything in order, and spaces where a word would run into the next one.
+    pub(super) fn sort(&mut self, toks: &Tokens<'_>) {
         self.list.sort_by_key(|(place, rank, _)| (*place, *rank));
+        for (place, _, piece) in &mut self.list {
+            let (before, after) = match (*place / 2, place.is_multiple_of(2)) {
+                (token, true) => (token.checked_sub(1), Some(token)),
+                (token, false) => (Some(token), Some(token + 1)),
+            };
+            let ends = before.and_then(|token| toks.text(token).chars().next_back());
+            if piece.text.starts_with(is_word) && ends.is_some_and(is_word) && toks.touch(before, after) {
+                piece.text.insert(0, ' ');
+                piece.tenants.iter_mut().for_each(|at| *at += 1);
+            }
+            let begins = after.and_then(|token| toks.text(token).chars().next());
+            let glued = place.is_multiple_of(2) || toks.touch(before, after);
+            if piece.ends_with_word() && begins.is_some_and(is_word) && glued {
+                piece.text.push(' ');
+            }
+        }
     }
 
     /// The text with everything inserted; [`Edits::sort`] comes first.

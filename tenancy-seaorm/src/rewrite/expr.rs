@@ -11,6 +11,7 @@ use sqlparser::ast::{
 use super::clause::unclear;
 use super::functions;
 use super::names::{is_of_system, is_variable};
+use super::plan::LONGEST_PATTERN;
 use super::rules::Rules;
 use crate::error::Error;
 use crate::policy::Dialect;
@@ -248,7 +249,7 @@ fn alone_safe(rules: &Rules, expr: &Expr, parts: &Parts<'_>) -> bool {
             (parts.sometimes)(left) && (parts.sometimes)(right)
         }
         Expr::BinaryOp { left, op: Op::Glob, right } if rules.dialect == Dialect::Sqlite => {
-            constant(right) && all(&[left, right])
+            pattern_safe(rules.dialect, right, None) && all(&[left, right])
         }
         Expr::BinaryOp { left, op, right } => operator_safe(rules, op) && all(&[left, right]),
         Expr::AnyOp { left, compare_op, right, .. } | Expr::AllOp { left, compare_op, right } => {
@@ -379,12 +380,17 @@ fn operator_safe(rules: &Rules, op: &Op) -> bool {
 ///
 /// Bound patterns are checked when they are bound.
 fn pattern_safe(dialect: Dialect, pattern: &Expr, escape: Option<&Expr>) -> bool {
-    if dialect != Dialect::Postgres {
+    let bound = |pattern: &Expr| matches!(pattern, Expr::Value(value) if matches!(value.value, Value::Placeholder(_)));
+    if dialect == Dialect::Sqlite {
+        let short = bound(pattern) || text_of(pattern).is_some_and(|text| text.len() <= LONGEST_PATTERN);
+        return short && escape.is_none_or(|escape| text_of(escape).is_some());
+    }
+    if dialect == Dialect::MySql {
         return constant(pattern) && escape.is_none_or(|escape| text_of(escape).is_some());
     }
     let usual = escape.is_none_or(|escape| matches!(text_of(escape), Some("\\")));
     let fine = match pattern {
-        Expr::Value(value) if matches!(value.value, Value::Placeholder(_)) => true,
+        pattern if bound(pattern) => true,
         // As bytes, a text with a backslash may end otherwise than it reads.
         other => text_of(other).is_some_and(|text| !text.contains('\\')),
     };
@@ -578,9 +584,14 @@ pub(super) fn ungrouped<'e>(rules: &Rules, expr: &'e Expr) -> Vec<&'e Expr> {
     }
 }
 
-/// Where the bound pattern of a LIKE stands.
+/// Where the bound pattern of a LIKE or GLOB stands.
 pub(super) fn bound_pattern(expr: &Expr) -> Option<sqlparser::tokenizer::Span> {
-    let (Expr::Like { pattern, .. } | Expr::ILike { pattern, .. }) = expr else { return None };
+    let (Expr::Like { pattern, .. }
+    | Expr::ILike { pattern, .. }
+    | Expr::BinaryOp { op: Op::Glob, right: pattern, .. }) = expr
+    else {
+        return None;
+    };
     let Expr::Value(value) = pattern.as_ref() else { return None };
     matches!(value.value, Value::Placeholder(_)).then_some(value.span)
 }

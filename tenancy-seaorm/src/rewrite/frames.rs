@@ -6,6 +6,7 @@ use sqlparser::ast::{Cte, Ident, ObjectNamePart, Query, SetExpr, Visit, Visitor,
 
 use super::clause::unclear;
 use super::leak::Barrier;
+use super::token::too_complex;
 use super::walk::{Walk, plain_body};
 use crate::error::Error;
 use crate::policy::Dialect;
@@ -30,7 +31,12 @@ pub(super) struct Frame {
     pub(super) ordered: bool,
     pub(super) limited: bool,
     pub(super) locked: bool,
+    /// Nothing is pushed into it.
+    stands: bool,
 }
+
+/// Common table expressions that one WITH may have.
+const MOST: usize = 500;
 
 impl Walk<'_> {
     /// Common table expressions see their earlier siblings, and all siblings if they are RECURSIVE.
@@ -60,7 +66,7 @@ impl Walk<'_> {
     pub(super) fn frame_ends(&self) -> (bool, bool) {
         let Some((frame, around)) = self.frames.split_last() else { return (false, false) };
         let cte = around.last().and_then(|parent| Some(&parent.ctes[parent.inside?]));
-        (frame.limited || cte.is_some_and(|cte| cte.barrier.stands), frame.locked)
+        (frame.stands || cte.is_some_and(|cte| cte.barrier.stands), frame.locked)
     }
 
     pub(super) fn enter(&mut self, query: &Query) -> Result<(), Error> {
@@ -83,13 +89,17 @@ impl Walk<'_> {
             inside: None,
             root: (self.frames.is_empty() && !self.changes) || self.inserted == Some(address),
             ordered: order_by.is_some(),
-            limited: ends(query).0,
-            locked: ends(query).1,
+            limited: query.limit_clause.is_some() || query.fetch.is_some(),
+            locked: !query.locks.is_empty(),
+            stands: self.ends(query).0,
         });
         if self.nested() { self.values_leak(body) } else { Ok(()) }
     }
 
     fn ctes(&self, with: &With) -> Result<Vec<Named>, Error> {
+        if with.cte_tables.len() > MOST {
+            return Err(too_complex("common table expressions", "use several statements"));
+        }
         let mut ctes: Vec<Named> = Vec::with_capacity(with.cte_tables.len());
         for Cte { alias, query, from, closing_paren_token, .. } in &with.cte_tables {
             let name = self.rules.fold(&alias.name)?;
@@ -98,7 +108,7 @@ impl Walk<'_> {
             if from.is_some() || taken || shadows {
                 return Err(unclear("the name of a common table expression"));
             }
-            let (limited, locked) = ends(query);
+            let (limited, locked) = self.ends(query);
             let close = self.token(closing_paren_token.0.span)?;
             // RECURSIVE alone says nothing: a sibling that does not read itself is like any other.
             let recursive = with.recursive && self.reads(query, &name)?;
@@ -124,6 +134,15 @@ impl Walk<'_> {
         Ok(found.is_break())
     }
 
+    /// Whether a query has a limit, through which nothing is pushed, and a locking clause.
+    ///
+    /// MariaDB pushes conditions into the branches of a UNION ALL, whatever limit stands behind it.
+    pub(super) fn ends(&self, query: &Query) -> (bool, bool) {
+        let limited = query.limit_clause.is_some() || query.fetch.is_some();
+        let branches = matches!(*query.body, SetExpr::SetOperation { .. });
+        (limited && !(branches && self.rules.dialect == Dialect::MySql), !query.locks.is_empty())
+    }
+
     pub(super) fn leave(&mut self, query: &Query) {
         self.frames.pop();
         let address = std::ptr::from_ref(query) as usize;
@@ -134,11 +153,6 @@ impl Walk<'_> {
             parent.inside = None;
         }
     }
-}
-
-/// Whether a query has a limit, and a locking clause.
-pub(super) fn ends(query: &Query) -> (bool, bool) {
-    (query.limit_clause.is_some() || query.fetch.is_some(), !query.locks.is_empty())
 }
 
 /// True if `query` is an INSERT, UPDATE or DELETE: it runs once and whole, whatever reads from it.

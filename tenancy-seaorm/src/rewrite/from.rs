@@ -10,7 +10,6 @@ use sqlparser::keywords::Keyword;
 use super::Broken;
 use super::clause::{Segment, items, segments, unclear};
 use super::edit::Piece;
-use super::frames::ends;
 use super::leak::Barrier;
 use super::rules::Found;
 use super::token::Kind;
@@ -155,7 +154,7 @@ impl Walk<'_> {
         if !self.toks.is(open, Kind::Open) {
             return Err(unclear("a derived table"));
         }
-        let (limited, locked) = ends(query);
+        let (limited, locked) = self.ends(query);
         let close = self.toks.toks[open].mate;
         let lateral = (lateral == 1).then_some(open);
         self.sources.barriers.push(Barrier { close, lateral, stands: limited, locked });

@@ -30,7 +30,8 @@ pub(super) fn check(rules: &Rules, function: &Function) -> Result<(), Error> {
 
 pub(super) fn table_function(rules: &Rules, function: &ObjectName) -> Result<(), Error> {
     let name = name(rules, function)?;
-    if TABLE.contains(&name.as_str()) || rules.functions.contains(&name) {
+    let elsewhere = rules.dialect == Dialect::Postgres && ELSEWHERE.contains(&name.as_str());
+    if (TABLE.contains(&name.as_str()) && !elsewhere) || rules.functions.contains(&name) {
         Ok(())
     } else {
         Err(refused(&name))

@@ -1,8 +1,8 @@
 //! INSERT: every row is stamped with the tenant, and an upsert stays within it.
 
 use sqlparser::ast::{
-    Assignment, AssignmentTarget, ConflictTarget, DoUpdate, Expr, Ident, Insert, ObjectName, OnConflict,
-    OnConflictAction, OnInsert, Query, SetExpr, TableObject, Value, Values,
+    Assignment, AssignmentTarget, ConflictTarget, DoUpdate, Expr, GroupByExpr, Ident, Insert, ObjectName,
+    OnConflict, OnConflictAction, OnInsert, OrderByKind, Query, Select, SetExpr, TableObject, Value, Values,
 };
 use sqlparser::keywords::Keyword;
 
@@ -10,6 +10,7 @@ use super::Broken;
 use super::clause::{Clauses, from_end, once, unclear};
 use super::edit::{Piece, param_number};
 use super::from::Guard;
+use super::names::is_column_of_system;
 use super::plan::Check;
 use super::rules::{Found, Owned};
 use super::target::Target;
@@ -103,6 +104,7 @@ impl Walk<'_> {
         match self.position(&insert.columns, owned)? {
             Some(column) => self.check_rows(source, insert.columns.len(), column),
             None => {
+                counts_columns(source)?;
                 let list = Piece::text(format!(", {}", owned.quoted));
                 self.edits.before(self.toks.toks[after_name].mate, list);
                 self.append(&source.body, Some(insert.columns.len()))
@@ -124,6 +126,9 @@ impl Walk<'_> {
     fn names_tenant(&self, column: &ObjectName, owned: &Owned) -> Result<bool, Error> {
         for part in &column.0 {
             let ident = part.as_ident().ok_or_else(|| unclear("a computed column name"))?;
+            if is_column_of_system(self.rules, ident) {
+                return Err(unclear("a column that tells where a row lies, and so of the rows beside it"));
+            }
             if self.same_column(&self.rules.fold(ident)?, owned) {
                 return Ok(true);
             }
@@ -237,7 +242,7 @@ impl Walk<'_> {
     pub(super) fn param_index(&self, token: usize) -> Result<usize, Error> {
         Ok(match param_number(self.toks.text(token), self.rules.dialect)? {
             Some(number) => number - 1,
-            None => self.toks.toks[..token].iter().filter(|tok| tok.kind == Kind::Placeholder).count(),
+            None => self.toks.placeholders_before(token),
         })
     }
 
@@ -403,4 +408,38 @@ fn tenant_column() -> Error {
 fn shared_key() -> Error {
     let hint = "name the conflict columns, of a key that contains the tenant";
     Error::new(ErrorKind::ConflictTarget, "an upsert without conflict columns", hint)
+}
+
+/// Refuses the number of a column that the query does not have: with the tenant's value it would have it.
+fn counts_columns(source: &Query) -> Result<(), Error> {
+    let width = match first_select(&source.body) {
+        Some(select) => select.projection.len(),
+        None => return Ok(()),
+    };
+    let beyond = |expr: &Expr| match expr {
+        Expr::Value(value) => {
+            matches!(&value.value, Value::Number(number, _) if number.to_string().parse().is_ok_and(|number: usize| number > width))
+        }
+        _ => false,
+    };
+    let Query { order_by, .. } = source;
+    let ordered = order_by.as_ref().is_some_and(|order| match &order.kind {
+        OrderByKind::Expressions(list) => list.iter().any(|item| beyond(&item.expr)),
+        OrderByKind::All(_) => false,
+    });
+    let grouped = first_select(&source.body).is_some_and(|select| match &select.group_by {
+        GroupByExpr::Expressions(list, _) => list.iter().any(beyond),
+        GroupByExpr::All(_) => false,
+    });
+    if ordered || grouped { Err(unclear("the number of a column that is not there")) } else { Ok(()) }
+}
+
+/// The SELECT that names the columns of a query.
+fn first_select(body: &SetExpr) -> Option<&Select> {
+    match body {
+        SetExpr::Select(select) => Some(select),
+        SetExpr::Query(query) => first_select(&query.body),
+        SetExpr::SetOperation { left, .. } => first_select(left),
+        _ => None,
+    }
 }

@@ -329,20 +329,41 @@ impl Walk<'_> {
         }
         self.fenced.push(barrier.close);
         self.note("", "fence");
-        let open = (0..barrier.close).rev().find(|i| self.toks.toks[*i].mate == barrier.close);
-        let before = open.and_then(|open| self.toks.keyword(open.checked_sub(1)?));
-        let among = matches!(before, Some(Keyword::IN | Keyword::ANY | Keyword::ALL | Keyword::SOME));
-        // MySQL has no limit directly in `IN (…)`.
-        let (begin, end) = if among && self.rules.dialect == Dialect::MySql {
-            ("SELECT * FROM (", ") AS fenced")
-        } else {
-            ("", "")
-        };
-        if let Some(open) = open.filter(|_| !begin.is_empty()) {
+        let open = self.toks.toks[barrier.close].mate;
+        let (begin, end) = self.limited(open, barrier.close);
+        if !begin.is_empty() {
             self.edits.after(open, Piece::text(begin));
         }
-        self.edits.before_inner(barrier.close, Piece::text(format!("{}{end}", self.limit())));
+        self.edits.before_inner(barrier.close, Piece::text(end));
         Ok(())
+    }
+
+    /// What goes behind the opening parenthesis of a query, and before the closing one, to keep predicates out of it.
+    ///
+    /// MySQL has no limit directly in `IN (…)`, and MariaDB pushes conditions into the branches of a UNION past one.
+    fn limited(&self, open: usize, close: usize) -> (String, String) {
+        let (mut begin, mut end) = (String::new(), self.limit().to_owned());
+        if self.rules.dialect != Dialect::MySql {
+            return (begin, end);
+        }
+        let mut i = open + 1;
+        let mut branches = false;
+        while i < close {
+            branches |=
+                matches!(self.toks.keyword(i), Some(Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT));
+            i = self.toks.next(i);
+        }
+        let before = open.checked_sub(1).and_then(|before| self.toks.keyword(before));
+        let among = matches!(before, Some(Keyword::IN | Keyword::ANY | Keyword::ALL | Keyword::SOME));
+        if branches {
+            begin.push_str("SELECT * FROM (");
+            end.insert_str(0, ") AS fenced");
+        }
+        if among {
+            begin.insert_str(0, "SELECT * FROM (");
+            end.push_str(") AS fenced");
+        }
+        (begin, end)
     }
 
     /// A limit that leaves out nothing, and through which no predicate is pushed.
@@ -376,13 +397,14 @@ impl Walk<'_> {
 
     /// A bound pattern is checked when it is bound, wherever it stands: a column of a nested query is a predicate too.
     pub(super) fn check_pattern(&mut self, expr: &Expr) -> Result<(), Error> {
-        if self.rules.dialect != Dialect::Postgres || self.rules.leaky == LeakyPredicates::SecondWall {
+        if self.rules.dialect == Dialect::MySql || self.rules.leaky == LeakyPredicates::SecondWall {
             return Ok(());
         }
         if let Some(span) = bound_pattern(expr) {
             let token = self.token(span)?;
             let index = self.param_index(token)?;
-            self.checks.push(Check::Pattern(index));
+            let long = self.rules.dialect == Dialect::Sqlite;
+            self.checks.push(if long { Check::Long(index) } else { Check::Pattern(index) });
         }
         Ok(())
     }
@@ -416,5 +438,7 @@ pub(super) fn leaky(construct: &'static str) -> Error {
     Error::new(ErrorKind::LeakyPredicate, construct, hint)
 }
 
+#[cfg(test)]
+mod fences;
 #[cfg(test)]
 mod tests;

@@ -241,7 +241,7 @@ impl Engine {
         walk.statement(&statement)?;
         let Walk { mut edits, checks, notes, .. } = walk;
         edits.mark(&toks);
-        edits.sort();
+        edits.sort(&toks);
         let template = folded.and_then(|folded| folded.template(&edits.insertions(&toks), &checks));
         let plan = edits.plan(&toks, self.rules.dialect, checks)?;
         Ok(Reading { plan, notes: notes.unwrap_or_default(), template })

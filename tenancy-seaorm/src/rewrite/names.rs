@@ -12,7 +12,7 @@ use super::clause::unclear;
 use super::expr::constant;
 use super::from::outer_join;
 use super::rules::Rules;
-use super::token::{Kind, Tokens};
+use super::token::Tokens;
 use crate::error::Error;
 use crate::policy::Dialect;
 
@@ -86,9 +86,7 @@ const UNNAMED: [&str; 8] = [
 
 /// Refuses GLOBAL as a name, which the parser takes for the beginning of a join of another database, and passes over.
 pub(super) fn nothing_passed_over(toks: &Tokens<'_>) -> Result<(), Error> {
-    let named =
-        |i: usize| i > 0 && (toks.is(i - 1, Kind::Period) || toks.keyword(i - 1) == Some(Keyword::AS));
-    if (0..toks.len()).any(|i| toks.keyword(i) == Some(Keyword::GLOBAL) && !named(i)) {
+    if (0..toks.len()).any(|i| toks.keyword(i) == Some(Keyword::GLOBAL)) {
         return Err(unclear("GLOBAL as a name: put it in double quotes"));
     }
     Ok(())
@@ -144,7 +142,7 @@ impl Rules {
         Ok(())
     }
 
-    fn called(&self, name: &str) -> String {
+    pub(super) fn called(&self, name: &str) -> String {
         if self.dialect == Dialect::Postgres { name.to_owned() } else { name.to_ascii_lowercase() }
     }
 
@@ -339,16 +337,24 @@ pub(super) fn name_of(factor: &TableFactor) -> Option<&Ident> {
     alias.as_ref().map(|alias| &alias.name).or(own)
 }
 
-/// True if `expr` is a column that PostgreSQL has in every table.
+/// True if `expr` is a column that the database has in every table.
 pub(super) fn is_of_system(rules: &Rules, expr: &Expr) -> bool {
-    const COLUMNS: [&str; 6] = ["cmax", "cmin", "ctid", "tableoid", "xmax", "xmin"];
     let last = match expr {
         Expr::Identifier(ident) => Some(ident),
         Expr::CompoundIdentifier(parts) => parts.last(),
         _ => None,
     };
-    rules.dialect == Dialect::Postgres
-        && last.and_then(|last| rules.fold(last).ok()).is_some_and(|name| COLUMNS.contains(&name.as_str()))
+    last.is_some_and(|last| is_column_of_system(rules, last))
+}
+
+/// True if a column of this name tells where a row lies among all rows.
+pub(super) fn is_column_of_system(rules: &Rules, column: &Ident) -> bool {
+    let columns = match rules.dialect {
+        Dialect::Postgres => &["cmax", "cmin", "ctid", "tableoid", "xmax", "xmin"][..],
+        Dialect::Sqlite => &["rowid", "oid", "_rowid_"][..],
+        Dialect::MySql => &[][..],
+    };
+    rules.fold(column).is_ok_and(|name| columns.contains(&rules.called(&name).as_str()))
 }
 
 /// True if `expr` is one of MySQL's variables, `@@global.datadir` among them.
@@ -356,8 +362,14 @@ pub(super) fn is_variable(rules: &Rules, expr: &Expr) -> bool {
     let marked = |ident: &Ident| {
         ident.value.starts_with('@') && (ident.quote_style.is_none() || rules.dialect == Dialect::MySql)
     };
+    // Words that are calls to PostgreSQL, and columns to the parser.
+    let of_session = |ident: &Ident| {
+        rules.dialect == Dialect::Postgres
+            && ident.quote_style.is_none()
+            && matches!(ident.value.to_ascii_lowercase().as_str(), "current_schema" | "current_role")
+    };
     match expr {
-        Expr::Identifier(ident) => marked(ident),
+        Expr::Identifier(ident) => marked(ident) || of_session(ident),
         Expr::CompoundIdentifier(parts) => parts.iter().any(marked),
         _ => false,
     }

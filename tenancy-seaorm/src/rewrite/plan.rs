@@ -37,6 +37,8 @@ pub(crate) enum Check {
     Same(usize),
     /// A LIKE pattern: with a dangling escape it would fail on the rows whose text it matches up to there.
     Pattern(usize),
+    /// A pattern that SQLite would find too long on the first row that it is asked of.
+    Long(usize),
 }
 
 impl Plan {
@@ -98,7 +100,11 @@ impl Check {
                     hint,
                 ));
             }
-            Self::Stamp(_) | Self::Same(_) | Self::Pattern(_) => {}
+            Self::Long(i) if too_long(&values[i]) => {
+                let hint = "shorten the pattern to 50,000 bytes";
+                return Err(Error::new(ErrorKind::LeakyPredicate, "a pattern that is too long", hint));
+            }
+            Self::Stamp(_) | Self::Same(_) | Self::Pattern(_) | Self::Long(_) => {}
         }
         Ok(())
     }
@@ -116,6 +122,18 @@ fn insert_at(values: &mut Vec<Value>, places: &[usize], tenant: &Value) {
             values.swap(from, to);
         }
         to -= 1;
+    }
+}
+
+/// The longest pattern that SQLite takes (`SQLITE_MAX_LIKE_PATTERN_LENGTH`), in bytes.
+pub(super) const LONGEST_PATTERN: usize = 50_000;
+
+fn too_long(value: &Value) -> bool {
+    match value {
+        Value::String(Some(text)) => text.len() > LONGEST_PATTERN,
+        Value::Bytes(Some(bytes)) => bytes.len() > LONGEST_PATTERN,
+        Value::Json(_) => true,
+        _ => false,
     }
 }
 

@@ -180,6 +180,7 @@ impl<'a> Folded<'a> {
                 Check::Stamp(i) => (Check::Stamp, i),
                 Check::Same(i) => (Check::Same, i),
                 Check::Pattern(i) => (Check::Pattern, i),
+                Check::Long(i) => (Check::Long, i),
             };
             let anchor = self.anchors.iter().position(|anchor| param < anchor.params)?;
             let (_, _, before) = self.before(anchor);

@@ -44,7 +44,7 @@ pub(super) struct Tok {
     pub(super) kind: Kind,
     pub(super) start: usize,
     pub(super) end: usize,
-    /// For an opening parenthesis the index of its closing one.
+    /// For a parenthesis the index of its other one.
     pub(super) mate: usize,
 }
 
@@ -52,6 +52,8 @@ pub(super) struct Tok {
 pub(super) struct Tokens<'a> {
     pub(super) sql: &'a str,
     pub(super) toks: Vec<Tok>,
+    /// The placeholders among them.
+    placeholders: Vec<usize>,
 }
 
 impl<'a> Tokens<'a> {
@@ -69,7 +71,7 @@ impl<'a> Tokens<'a> {
             .with_unescape(false)
             .tokenize_with_location_into_buf(&mut raw)
             .map_err(|_| unparsable("text that does not split into tokens"))?;
-        let mut tokens = Self { sql, toks: Vec::with_capacity(raw.len()) };
+        let mut tokens = Self { sql, toks: Vec::with_capacity(raw.len()), placeholders: Vec::new() };
         let parsed = tokens.place(raw, dialect)?;
         tokens.match_parentheses()?;
         tokens.bound_chains()?;
@@ -99,6 +101,9 @@ impl<'a> Tokens<'a> {
             if kind == Kind::Quoted && dialect == Sql::MySql {
                 literal::check(&self.sql[start..cursor.at])?;
             }
+            if kind == Kind::Placeholder {
+                self.placeholders.push(self.toks.len());
+            }
             let here = Location::new(1, self.toks.len() as u64 + 1);
             self.toks.push(Tok { kind, start, end: cursor.at, mate: usize::MAX });
             parsed.push(TokenWithSpan { token, span: Span::new(here, here) });
@@ -121,6 +126,7 @@ impl<'a> Tokens<'a> {
                         return Err(unparsable("parentheses of different kinds"));
                     }
                     self.toks[mate].mate = i;
+                    self.toks[i].mate = mate;
                 }
                 Kind::Word(Keyword::CASE) => cases += 1,
                 Kind::Word(Keyword::END) => cases = cases.saturating_sub(1),
@@ -206,6 +212,17 @@ impl<'a> Tokens<'a> {
 
     pub(super) fn is(&self, i: usize, kind: Kind) -> bool {
         self.toks.get(i).is_some_and(|tok| tok.kind == kind)
+    }
+
+    /// True if nothing stands between two tokens, the one right behind the other.
+    pub(super) fn touch(&self, one: Option<usize>, next: Option<usize>) -> bool {
+        let tok = |i: Option<usize>| i.and_then(|i| self.toks.get(i));
+        tok(one).zip(tok(next)).is_some_and(|(one, next)| one.end == next.start)
+    }
+
+    /// How many placeholders stand before token `i`.
+    pub(super) fn placeholders_before(&self, i: usize) -> usize {
+        self.placeholders.partition_point(|placeholder| *placeholder < i)
     }
 
     /// The token after `i` at the same depth: past the mate of an opening parenthesis.
@@ -326,6 +343,6 @@ pub(super) fn unparsable(what: &'static str) -> Error {
     )
 }
 
-fn too_complex(what: &'static str, way_out: &'static str) -> Error {
+pub(super) fn too_complex(what: &'static str, way_out: &'static str) -> Error {
     Error::new(ErrorKind::TooComplex, what, way_out)
 }

@@ -3,6 +3,7 @@
 //! The visitor is derived from the tree's types, so it reaches every nested query wherever it stands, in syntax that
 //! did not exist when this was written too. What is reached is on an allow-list, or it is refused.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
@@ -35,7 +36,7 @@ pub(super) struct Walk<'a> {
     pub(super) checks: Vec<Check>,
     pub(super) frames: Vec<Frame>,
     /// Where each relation that has been placed stands in memory: the census.
-    placed: Vec<usize>,
+    placed: HashSet<usize>,
     pub(super) notes: Option<Vec<Note>>,
     /// What the FROM clause at hand reads tenants' rows from.
     pub(super) sources: Sources,
@@ -74,7 +75,7 @@ impl<'a> Walk<'a> {
             edits: Edits::default(),
             checks: Vec::new(),
             frames: Vec::new(),
-            placed: Vec::new(),
+            placed: HashSet::new(),
             notes: explain.then(Vec::new),
             sources: Sources::default(),
             scopes: Vec::new(),
@@ -159,7 +160,7 @@ impl<'a> Walk<'a> {
 
     /// Counts a name in the census that is not a table.
     pub(super) fn placed(&mut self, name: &ObjectName) {
-        self.placed.push(std::ptr::from_ref(name) as usize);
+        self.placed.insert(std::ptr::from_ref(name) as usize);
     }
 
     pub(super) fn note(&mut self, table: &str, place: &'static str) {

@@ -171,6 +171,10 @@ const KEYS: &[&str] = &[
     "CREATE UNIQUE INDEX tags_with_name ON tags (tenant_id, id) WHERE name <> ''",
 ];
 
+/// Indexes without the tenant, by which SQLite comes upon rows before it asks whose they are.
+const INDEXES: &[&str] =
+    &["CREATE INDEX orders_by_note ON orders (note)", "CREATE INDEX orders_by_total ON orders (total)"];
+
 /// The tables with tenants' rows, in an order in which they can be filled.
 pub const OWNED: [&str; 4] = ["customers", "orders", "tags", "order_tags"];
 
@@ -472,6 +476,11 @@ async fn create(db: &DatabaseConnection, default: &str) -> Result<(), DbErr> {
     }
     if db.get_database_backend() != DbBackend::MySql {
         create_keys(db).await?;
+    }
+    if db.get_database_backend() == DbBackend::Sqlite {
+        for index in INDEXES {
+            db.execute_unprepared(index).await?;
+        }
     }
     db.execute_unprepared("INSERT INTO countries VALUES ('at', 'Austria'), ('de', 'Germany')").await?;
     Ok(())

@@ -39,11 +39,9 @@ pub(super) const SAFE: &[&str] = &[
 pub(super) const SAFE_IN_SQLITE: &[&str] = &[
     "substr",
     "substring",
-    "replace",
     "round",
     "typeof",
     "unicode",
-    "hex",
     "quote",
     "date",
     "time",

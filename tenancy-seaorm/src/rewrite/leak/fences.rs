@@ -1,0 +1,116 @@
+//! Where fences stand that other databases, other indexes or other types need than the corpus has.
+
+use crate::{Dialect, LeakyPredicates, Policy, Rewriter};
+
+fn scoped(dialect: Dialect, sql: &str) -> String {
+    let policy = Policy::builder().owned_table("orders").owned_table("tags").global_table("countries");
+    let policy = policy.leaky_predicates(LeakyPredicates::Fence).build().expect("a policy");
+    let scoped = Rewriter::new(&policy, dialect).explain(sql);
+    scoped.map_or_else(|error| format!("refused: {}", error.construct()), |scoped| scoped.sql)
+}
+
+fn fenced(sql: &str) -> bool {
+    scoped(Dialect::Postgres, sql).contains("CASE WHEN")
+}
+
+/// FLT-33: a domain's CHECK is asked when the value is used, and not once with the statement.
+#[test]
+fn a_literal_of_a_domain_is_not_certain() {
+    assert!(fenced("SELECT id FROM orders WHERE open IS NOT NULL OR '-5'::posint IS NULL"));
+    assert!(fenced("SELECT id FROM orders WHERE open IS NOT NULL OR '{-5}'::posint[] IS NULL"));
+    assert!(!fenced("SELECT id FROM orders WHERE open IS NOT NULL OR '5'::int IS NULL"));
+}
+
+/// FLT-33: `nullif(x, NULL)` is no more than a conversion.
+#[test]
+fn nullif_of_a_parameter_is_a_conversion() {
+    assert!(fenced("SELECT id FROM orders WHERE nullif(total, $1) IS NULL"));
+    assert!(!fenced("SELECT id FROM orders WHERE nullif(total, 0) = 1"));
+}
+
+/// FLT-33: rows are compared value by value, and a constant that fails does so where it comes to it.
+#[test]
+fn the_values_of_a_row_are_evaluated_one_after_the_other() {
+    assert!(fenced("SELECT id FROM orders WHERE (open, to_date('x', 'YYYY')) IS NULL"));
+    assert!(!fenced("SELECT id FROM orders WHERE (open, id) = (true, $1)"));
+}
+
+/// FLT-33: what `IN` makes a join needs no fence; what else it is, does.
+#[test]
+fn a_join_by_in_is_not_fenced() {
+    let query = "(SELECT 1 / c.id FROM countries c)";
+    assert!(!fenced(&format!("SELECT id FROM orders WHERE id IN {query}")));
+    assert!(fenced(&format!("SELECT id FROM orders WHERE id NOT IN {query}")));
+    assert!(fenced(&format!("SELECT id FROM orders WHERE 5 IN {query}")));
+    assert!(fenced(&format!("SELECT id FROM orders WHERE (id IN {query}) IS NOT NULL")));
+    assert!(fenced(&format!(
+        "SELECT orders.id FROM tags LEFT JOIN orders ON true WHERE orders.id IN {query}"
+    )));
+}
+
+/// FLT-33: a query that depends on the row costs more than the filter; one that only mentions it may not.
+#[test]
+fn a_query_for_each_row_is_not_fenced() {
+    let exists = |condition: &str| {
+        fenced(&format!(
+            "SELECT id FROM orders WHERE EXISTS (SELECT 1 FROM countries c WHERE 1 / c.z > 0 AND {condition})"
+        ))
+    };
+    assert!(!exists("c.id = orders.id"));
+    assert!(exists("(c.id = 1 OR orders.id = 1)"));
+    assert!(exists("c.id = 1"));
+}
+
+/// Each condition by itself, so that an index serves those that need no fence, and what is unknown keeps off the rest.
+#[test]
+fn conditions_in_parentheses_are_fenced_one_by_one() {
+    let sql =
+        scoped(Dialect::Postgres, "SELECT id FROM orders WHERE (kind = 'n' AND (open AND body::int > 3))");
+    let fence = "CASE WHEN orders.\"tenant_id\" = $1 THEN (body::int > 3) END";
+    assert!(sql.contains(&format!("(kind = 'n' AND (open AND {fence}))")), "{sql}");
+    let both =
+        scoped(Dialect::Postgres, "SELECT id FROM orders WHERE (a::int = 1 AND b::int BETWEEN 1 AND 2)");
+    assert_eq!(both.matches("CASE WHEN").count(), 2, "{both}");
+}
+
+/// SQLite computes both operands of OR where their value is asked for, and one where that decides.
+#[test]
+fn a_fence_of_sqlite_asks_for_a_condition() {
+    let sql =
+        scoped(Dialect::Sqlite, "SELECT id FROM orders WHERE json_valid(d) = 0 OR json_extract(d, '$') = 1");
+    assert!(
+        sql.contains("THEN CASE WHEN (json_valid(d) = 0 OR json_extract(d, '$') = 1) THEN 1 END END"),
+        "{sql}"
+    );
+}
+
+/// FLT-33: MariaDB pushes conditions into the branches of a UNION ALL, past any limit behind it.
+#[test]
+fn a_union_on_mysql_gets_a_derived_table_of_its_own() {
+    for (own, limit) in [("", ""), (" LIMIT 10", " LIMIT 10")] {
+        let union = format!("(SELECT exp(total) AS e FROM orders UNION ALL SELECT 1{own}) s");
+        let sql = scoped(Dialect::MySql, &format!("SELECT s.e FROM {union} WHERE s.e > 2"));
+        let fence = format!("UNION ALL SELECT 1{limit}) AS fenced LIMIT 18446744073709551615) s");
+        assert!(sql.contains("FROM (SELECT * FROM (SELECT exp(total)") && sql.contains(&fence), "{sql}");
+    }
+}
+
+/// FLT-33: the same in IN, where MySQL has no limit.
+#[test]
+fn a_query_in_in_on_mysql_is_limited_in_a_derived_table() {
+    let sql = scoped(Dialect::MySql, "SELECT id FROM orders WHERE id IN (SELECT exp(id) FROM tags)");
+    assert!(sql.contains("IN (SELECT * FROM (SELECT exp(id) FROM tags"), "{sql}");
+    assert!(sql.contains("LIMIT 18446744073709551615) AS fenced)"), "{sql}");
+}
+
+/// FLT-33: SQLite's `replace` makes texts that it does not hold, and a pattern may be one.
+#[test]
+fn long_texts_and_patterns_of_sqlite_are_fenced() {
+    let fenced = |condition: &str| {
+        scoped(Dialect::Sqlite, &format!("SELECT id FROM orders WHERE {condition}")).contains("CASE WHEN")
+    };
+    assert!(fenced("replace(note, 'a', 'b') = 'x'"));
+    assert!(fenced("note LIKE upper('a')"));
+    assert!(fenced(&format!("note LIKE '{}'", "a".repeat(50_001))));
+    assert!(!fenced("note LIKE 'a%' OR note GLOB ?"));
+}
