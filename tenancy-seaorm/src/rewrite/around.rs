@@ -64,6 +64,11 @@ impl Walk<'_> {
     pub(super) fn values_leak(&mut self, body: &SetExpr) -> Result<(), Error> {
         match body {
             SetExpr::Values(values) => {
+                let unsure =
+                    values.rows.iter().find(|row| row.content.iter().any(|expr| !certain(self.rules, expr)));
+                if let Some(row) = unsure {
+                    self.fence_query(self.token(row.opening_token.0.span)?)?;
+                }
                 let leaks = |expr: &Expr| may_raise(self.rules, expr) && self.names_others(expr);
                 match values.rows.iter().find(|row| row.content.iter().any(leaks)) {
                     Some(row) => self.fence_around(self.token(row.opening_token.0.span)?),

@@ -4,13 +4,13 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     AccessExpr, ArrayElemTypeDef, BinaryOperator as Op, CastKind, DataType, DateTimeField, Expr, Function,
-    FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, LimitClause, Query, SelectItem,
-    SetExpr, TableFactor, UnaryOperator, Value, Visit, Visitor, visit_expressions,
+    FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, LimitClause, Query, Select,
+    SelectItem, SetExpr, TableFactor, UnaryOperator, Value, Visit, Visitor, WindowType, visit_expressions,
 };
 
 use super::clause::unclear;
 use super::functions;
-use super::names::{is_of_system, is_variable};
+use super::names::{is_of_system, is_reserved, is_variable};
 use super::plan::LONGEST_PATTERN;
 use super::rules::Rules;
 use crate::error::Error;
@@ -53,6 +53,9 @@ pub(super) fn check(rules: &Rules, expr: &Expr) -> Result<(), Error> {
         // It would be counted by nobody, and the tenant's value be bound to it.
         Expr::Value(value) if matches!(&value.value, Value::Placeholder(name) if !name[1..].bytes().all(|byte| byte.is_ascii_digit())) => {
             Err(unclear("a named parameter"))
+        }
+        Expr::Identifier(ident) if is_reserved(rules, ident) => {
+            Err(unclear("a keyword in the place of a column"))
         }
         Expr::Identifier(_) | Expr::CompoundIdentifier(_) if is_of_system(rules, expr) => {
             Err(unclear("a column that tells where a row lies, and so of the rows beside it"))
@@ -152,6 +155,7 @@ pub(super) fn certain(rules: &Rules, part: &impl Visit) -> bool {
         // Read once, with the statement.
         Expr::Cast { expr, data_type, .. } if text_of(expr).is_some() => !may_be_domain(data_type),
         Expr::TypedString(typed) => !may_be_domain(&typed.data_type),
+        Expr::Function(function) if framed(function) => false,
         part => alone_safe(rules, part, &by_itself),
     };
     part.visit(&mut Unsure { sure: &sure }).is_continue()
@@ -181,6 +185,11 @@ impl Visitor for Unsure<'_> {
         if limited && fetched { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
 
+    /// Frames of windows may begin before the first row.
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
+        if select.named_window.is_empty() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    }
+
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
         match factor {
             TableFactor::Table { args: None, sample: None, .. }
@@ -193,6 +202,11 @@ impl Visitor for Unsure<'_> {
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         if (self.sure)(expr) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
+}
+
+/// True if a window function has a frame of its own.
+fn framed(function: &Function) -> bool {
+    matches!(&function.over, Some(WindowType::WindowSpec(window)) if window.window_frame.is_some())
 }
 
 /// True if a type may be a domain, whose CHECK is asked when the value is used.
@@ -257,7 +271,10 @@ fn alone_safe(rules: &Rules, expr: &Expr, parts: &Parts<'_>) -> bool {
         }
         Expr::Like { expr, pattern, escape_char, any: false, .. }
         | Expr::ILike { expr, pattern, escape_char, any: false, .. } => {
-            all(&[expr]) && pattern_safe(rules.dialect, pattern, escape_char.as_deref())
+            // A collation may be one that LIKE fails with.
+            let collated =
+                rules.dialect == Dialect::Postgres && matches!(expr.as_ref(), Expr::Collate { .. });
+            !collated && all(&[expr]) && pattern_safe(rules.dialect, pattern, escape_char.as_deref())
         }
         Expr::Case { operand, conditions, else_result, .. } => {
             let all = operand.as_deref().into_iter().chain(else_result.as_deref());
@@ -381,12 +398,14 @@ fn operator_safe(rules: &Rules, op: &Op) -> bool {
 /// Bound patterns are checked when they are bound.
 fn pattern_safe(dialect: Dialect, pattern: &Expr, escape: Option<&Expr>) -> bool {
     let bound = |pattern: &Expr| matches!(pattern, Expr::Value(value) if matches!(value.value, Value::Placeholder(_)));
+    let one_character =
+        escape.is_none_or(|escape| text_of(escape).is_some_and(|escape| escape.chars().count() == 1));
     if dialect == Dialect::Sqlite {
         let short = bound(pattern) || text_of(pattern).is_some_and(|text| text.len() <= LONGEST_PATTERN);
-        return short && escape.is_none_or(|escape| text_of(escape).is_some());
+        return short && one_character;
     }
     if dialect == Dialect::MySql {
-        return constant(pattern) && escape.is_none_or(|escape| text_of(escape).is_some());
+        return constant(pattern) && one_character;
     }
     let usual = escape.is_none_or(|escape| matches!(text_of(escape), Some("\\")));
     let fine = match pattern {

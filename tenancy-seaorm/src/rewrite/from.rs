@@ -335,6 +335,12 @@ impl Walk<'_> {
         if guard.bound_to_place {
             return Err(unclear("an index hint in this kind of join"));
         }
+        // Behind its own name a derived table has no schema: `public.tags.name` would be another query's.
+        if self.schemas && !guard.aliased {
+            return Err(unclear(
+                "a column with its schema, beside a table without an alias in this kind of join",
+            ));
+        }
         let (first, last) = guard.name;
         // The last part of the name qualifies it inside; outside, only an alias that is already there does.
         let own = self.toks.text(last);

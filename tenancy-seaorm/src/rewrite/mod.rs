@@ -34,6 +34,7 @@ use std::sync::Arc;
 use sea_orm::{Statement, Value, Values};
 use sqlparser::ast;
 use sqlparser::parser::Parser;
+use sqlparser::tokenizer::Token;
 
 pub(crate) use self::address::Addressing;
 use self::cache::Cache;
@@ -251,6 +252,10 @@ impl Engine {
         let mut parser = Parser::new(parser_dialect(self.rules.dialect)).with_tokens_with_locations(tokens);
         let mut statements =
             parser.parse_statements().map_err(|_| unparsable("text that is not one known statement"))?;
+        // The parser stops at END, and a database may take that for the name of a column.
+        if parser.peek_token_ref().token != Token::EOF {
+            return Err(unparsable("text behind a statement"));
+        }
         match (statements.pop(), statements.is_empty()) {
             (Some(statement), true) => Ok(statement),
             (None, _) => Err(unparsable("an empty statement")),

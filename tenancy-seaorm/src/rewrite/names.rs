@@ -337,6 +337,37 @@ pub(super) fn name_of(factor: &TableFactor) -> Option<&Ident> {
     alias.as_ref().map(|alias| &alias.name).or(own)
 }
 
+/// True if a word without quotes cannot be a column: the parser takes `SELECT into t` for one with an alias, and PostgreSQL
+/// makes a table (its documentation, appendix C; DEFAULT is a value of a row).
+pub(super) fn is_reserved(rules: &Rules, ident: &Ident) -> bool {
+    const CLAUSES: [&str; 17] = [
+        "except",
+        "fetch",
+        "from",
+        "group",
+        "having",
+        "intersect",
+        "into",
+        "limit",
+        "offset",
+        "on",
+        "order",
+        "returning",
+        "select",
+        "union",
+        "using",
+        "where",
+        "window",
+    ];
+    let word = ident.value.to_ascii_lowercase();
+    let everywhere = CLAUSES.contains(&word.as_str())
+        && !(rules.dialect != Dialect::Postgres && matches!(word.as_str(), "offset" | "window" | "fetch"));
+    let here = rules.dialect == Dialect::Postgres
+        && word != "default"
+        && (RESERVED.contains(&word.as_str()) || word == "system_user");
+    ident.quote_style.is_none() && (everywhere || here)
+}
+
 /// True if `expr` is a column that the database has in every table.
 pub(super) fn is_of_system(rules: &Rules, expr: &Expr) -> bool {
     let last = match expr {

@@ -101,6 +101,12 @@ impl<'a> Tokens<'a> {
             if kind == Kind::Quoted && dialect == Sql::MySql {
                 literal::check(&self.sql[start..cursor.at])?;
             }
+            if dialect == Sql::MySql
+                && matches!(kind, Kind::Word(_))
+                && self.sql[start + 1..cursor.at].contains('@')
+            {
+                return Err(unparsable("a variable that touches a word"));
+            }
             if kind == Kind::Placeholder {
                 self.placeholders.push(self.toks.len());
             }
@@ -218,6 +224,11 @@ impl<'a> Tokens<'a> {
     pub(super) fn touch(&self, one: Option<usize>, next: Option<usize>) -> bool {
         let tok = |i: Option<usize>| i.and_then(|i| self.toks.get(i));
         tok(one).zip(tok(next)).is_some_and(|(one, next)| one.end == next.start)
+    }
+
+    /// True if a name has three parts or more.
+    pub(super) fn names_schemas(&self) -> bool {
+        (2..self.len()).any(|i| self.is(i, Kind::Period) && self.is(i - 2, Kind::Period))
     }
 
     /// How many placeholders stand before token `i`.

@@ -47,6 +47,8 @@ pub(super) struct Walk<'a> {
     in_insert: bool,
     /// The statement is an UPDATE or a DELETE: every query in it is a nested one.
     pub(super) changes: bool,
+    /// A column is named with its schema.
+    pub(super) schemas: bool,
     /// The functions in FROM, wherever.
     given: Vec<Given>,
     /// Where the query that feeds an INSERT stands in memory.
@@ -82,6 +84,7 @@ impl<'a> Walk<'a> {
             fenced: Vec::new(),
             in_insert: false,
             changes: false,
+            schemas: toks.names_schemas(),
             given: Vec::new(),
             inserted: None,
             returning: None,

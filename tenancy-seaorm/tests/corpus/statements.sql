@@ -1142,3 +1142,38 @@ SELECT current_schema
 -- FLT-33 a text that grows beyond what SQLite holds
 -- only: sqlite
 SELECT id FROM orders WHERE note > 'b-' AND replace(replace(replace(replace(note, '-', 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'), 'a', 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'), 'a', 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'), 'a', 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa') IS NULL
+--#
+-- FLT-29 text behind END, which is the name of a column
+-- refused: unparsable
+SELECT 'z' END UNION SELECT note FROM orders
+--#
+-- FLT-29 the same behind the rows of an INSERT
+-- refused: unparsable
+INSERT INTO tags (id, name) SELECT 70, 'x' END UNION SELECT 71, 'y'
+--#
+-- FLT-29 SELECT INTO, which the parser takes for a column
+-- refused: construct_not_allowed
+SELECT into zzz FROM orders
+--#
+-- FLT-06 a column called as, in front of EXCEPT
+-- only: postgres
+SELECT o.note FROM orders o JOIN (SELECT true AS as) d ON d.as EXCEPT SELECT 'a-one'
+--#
+-- FLT-04 a column with its schema, where a derived table has none
+-- only: postgres
+-- refused: construct_not_allowed
+SELECT tags.id, (SELECT count(*) FROM orders LEFT JOIN public.tags USING (id) WHERE public.tags.name IS NULL) AS n FROM public.tags
+--#
+-- FLT-33 an escape that is none
+-- only: sqlite
+SELECT id FROM orders WHERE note > 'b-' AND CASE WHEN note LIKE 'b-o%' THEN note LIKE 'a' ESCAPE 'xx' END
+--#
+-- FLT-32 a variable that touches a word
+-- only: mariadb
+-- refused: unparsable
+SELECT ALL@@version
+--#
+-- FLT-32 the same in front of a name
+-- only: mariadb
+-- refused: unparsable
+SELECT note INTO@x FROM orders WHERE id = 1

@@ -114,3 +114,20 @@ fn long_texts_and_patterns_of_sqlite_are_fenced() {
     assert!(fenced(&format!("note LIKE '{}'", "a".repeat(50_001))));
     assert!(!fenced("note LIKE 'a%' OR note GLOB ?"));
 }
+
+/// FLT-33: what is asked of a constant that fails, in place of a column, is asked of it where a row comes to it. Kept apart, it
+/// fails or not by itself.
+#[test]
+fn columns_of_queries_without_a_table_of_tenants_stay_in_them() {
+    for columns in ["to_date('x', 'YYYY') AS d", "(SELECT max(1 / z) FROM countries) AS d"] {
+        let sql = format!(
+            "WITH k AS (SELECT {columns}) SELECT id FROM orders, k WHERE open IS NOT NULL OR k.d IS NULL"
+        );
+        let sql = scoped(Dialect::Postgres, &sql);
+        assert!(sql.contains("AS d OFFSET 0)"), "{sql}");
+    }
+    let values = "SELECT id FROM orders, (VALUES (to_date('x', 'YYYY'))) k(d) WHERE open OR k.d IS NULL";
+    assert!(scoped(Dialect::Postgres, values).contains("OFFSET 0) k(d)"));
+    let plain = "WITH k AS (SELECT name AS d FROM countries) SELECT id FROM orders, k WHERE k.d = kind";
+    assert!(!scoped(Dialect::Postgres, plain).contains("OFFSET"));
+}
