@@ -363,7 +363,7 @@ pub(super) fn is_reserved(rules: &Rules, ident: &Ident) -> bool {
     let everywhere = CLAUSES.contains(&word.as_str())
         && !(rules.dialect != Dialect::Postgres && matches!(word.as_str(), "offset" | "window" | "fetch"));
     let here = rules.dialect == Dialect::Postgres
-        && word != "default"
+        && !matches!(word.as_str(), "default" | "true" | "false" | "null")
         && (RESERVED.contains(&word.as_str()) || word == "system_user");
     ident.quote_style.is_none() && (everywhere || here)
 }

@@ -103,7 +103,8 @@ impl<'a> Tokens<'a> {
             }
             if dialect == Sql::MySql
                 && matches!(kind, Kind::Word(_))
-                && self.sql[start + 1..cursor.at].contains('@')
+                && self.sql[start..cursor.at].chars().skip(1).any(|c| c == '@')
+                && !self.sql[start..].starts_with("@@")
             {
                 return Err(unparsable("a variable that touches a word"));
             }
