@@ -23,6 +23,12 @@ impl Inner {
         if let Some(context) = self.resolve_at_a_glance(&input) {
             return Resolution::Ready(Ok(context));
         }
+        self.resolve_strictly(input)
+    }
+
+    /// Apart from the glance, which most requests do not go beyond: it would have to make room for all that is here.
+    #[inline(never)]
+    fn resolve_strictly(self: &Arc<Self>, input: ResolveInput<'_>) -> Resolution {
         let mut head = without_host(input);
         if let Err(error) = self.read_host(&mut head) {
             return refuse(error.into());

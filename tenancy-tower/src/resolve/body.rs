@@ -34,17 +34,20 @@ pin_project! {
     /// Frames are produced in the scope of the tenant. Once the tenant is not active, the body ends with [`TenantGone`]:
     /// at its next frame, and at once if it is waiting for one. A gRPC body ends with the status that the next call would get.
     pub struct ResponseBody<B> {
+        // Nothing in a refusal, nor in what was ended with a status.
         #[pin]
-        kind: Kind<B>,
+        body: Option<B>,
         scope: Option<Scope>,
+        aside: Option<Box<Aside>>,
     }
 
     /// What the handler left in the body is dropped in the scope too.
     impl<B> PinnedDrop for ResponseBody<B> {
+        #[inline]
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             if let Some(scope) = this.scope {
-                scope.slot.run(|| this.kind.set(Kind::Refusal { text: None }));
+                scope.slot.run(|| this.body.set(None));
             }
         }
     }
@@ -53,27 +56,33 @@ pin_project! {
 /// Whose body it is, and how it ends when its tenant does. Small, since it is moved with every answer.
 struct Scope {
     slot: ScopeSlot,
-    /// Made when the body first has to wait.
-    ended: Option<Box<Ended>>,
     grpc: bool,
 }
 
-pin_project! {
-    #[project = KindProj]
-    enum Kind<B> {
-        Inner { #[pin] body: B },
-        Refusal { text: Option<Box<Bytes>> },
-    }
+/// What few bodies come to have, behind one pointer.
+enum Aside {
+    /// What a refusal says.
+    Text(Bytes),
+    /// Made when a body first has to wait.
+    Ended(Ended),
 }
 
 impl<B> ResponseBody<B> {
     #[inline]
     pub(super) fn scoped(body: B, slot: Option<ScopeSlot>, grpc: bool) -> Self {
-        Self { kind: Kind::Inner { body }, scope: slot.map(|slot| Scope { slot, ended: None, grpc }) }
+        Self { body: Some(body), scope: slot.map(|slot| Scope { slot, grpc }), aside: None }
     }
 
     pub(super) fn refusal(text: Bytes) -> Self {
-        Self { kind: Kind::Refusal { text: (!text.is_empty()).then(|| Box::new(text)) }, scope: None }
+        let aside = (!text.is_empty()).then(|| Box::new(Aside::Text(text)));
+        Self { body: None, scope: None, aside }
+    }
+
+    fn text(&self) -> Option<&Bytes> {
+        match self.aside.as_deref() {
+            Some(Aside::Text(text)) => Some(text),
+            _ => None,
+        }
     }
 }
 
@@ -89,13 +98,14 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let mut this = self.project();
-        let body = match this.kind.as_mut().project() {
-            KindProj::Inner { body } => body,
-            KindProj::Refusal { text } => {
-                return Poll::Ready(text.take().map(|text| Ok(Frame::data((*text).into()))));
-            }
+        let Some(body) = this.body.as_mut().as_pin_mut() else {
+            let text = match this.aside.take().map(|aside| *aside) {
+                Some(Aside::Text(text)) => Some(Ok(Frame::data(text.into()))),
+                _ => None,
+            };
+            return Poll::Ready(text);
         };
-        let Some(Scope { slot, ended, grpc }) = this.scope else {
+        let Some(Scope { slot, grpc }) = this.scope else {
             return body.poll_frame(cx).map_err(Into::into);
         };
         let frame = slot.run(|| body.poll_frame(cx));
@@ -105,8 +115,11 @@ where
             Poll::Ready(Some(_)) => !slot.context().is_still_active(),
             // An idle stream must hear of it.
             Poll::Pending => {
-                let ended = ended.get_or_insert_with(|| Box::new(slot.context().ended()));
-                Pin::new(&mut **ended).poll(cx).is_ready()
+                let ended = || Box::new(Aside::Ended(slot.context().ended()));
+                match &mut **this.aside.get_or_insert_with(ended) {
+                    Aside::Ended(ended) => Pin::new(ended).poll(cx).is_ready(),
+                    Aside::Text(_) => false,
+                }
             }
         };
         if !gone {
@@ -114,7 +127,7 @@ where
         }
         if *grpc {
             // A status rather than a broken stream, and nothing after it.
-            slot.run(|| this.kind.set(Kind::Refusal { text: None }));
+            slot.run(|| this.body.set(None));
             let trailers = grpc_trailers(RejectionReason::UnknownTenant);
             return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
         }
@@ -122,16 +135,16 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.kind {
-            Kind::Inner { body } => body.is_end_stream(),
-            Kind::Refusal { text } => text.is_none(),
+        match &self.body {
+            Some(body) => body.is_end_stream(),
+            None => self.text().is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.kind {
-            Kind::Inner { body } => body.size_hint(),
-            Kind::Refusal { text } => SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64)),
+        match &self.body {
+            Some(body) => body.size_hint(),
+            None => SizeHint::with_exact(self.text().map_or(0, |text| text.len() as u64)),
         }
     }
 }

@@ -26,8 +26,11 @@ pin_project! {
     where
         S: Service<Request<ReqB>>,
     {
+        // Nothing before it runs, and once it is done.
         #[pin]
-        state: State<S, S::Future, ReqB>,
+        call: Option<S::Future>,
+        // What few requests come to, behind one pointer.
+        before: Option<Box<Before<S, ReqB>>>,
         // The tenant in whose scope the call runs, once it runs.
         slot: Option<ScopeSlot>,
         after: Option<Arc<Config>>,
@@ -38,22 +41,13 @@ pin_project! {
     where
         S: Service<Request<ReqB>>,
     {
+        #[inline]
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             if let Some(slot) = this.slot {
-                slot.run(|| this.state.set(State::Done));
+                slot.run(|| this.call.set(None));
             }
         }
-    }
-}
-
-pin_project! {
-    #[project = StateProj]
-    enum State<S, F, ReqB> {
-        Running { #[pin] call: F },
-        // What few requests come to, behind one pointer, so that all others are moved in less.
-        NotYet { before: Box<Before<S, ReqB>> },
-        Done,
     }
 }
 
@@ -76,7 +70,7 @@ where
     S: Service<Request<ReqB>>,
 {
     pub(super) fn public(call: S::Future) -> Self {
-        Self { state: State::Running { call }, slot: None, after: None }
+        Self { call: Some(call), before: None, slot: None, after: None }
     }
 
     #[inline]
@@ -89,7 +83,7 @@ where
         let mut slot = ScopeSlot::new(context);
         // The synchronous part of the call runs in the scope too.
         let call = slot.run_with(request, |request| inner.call(request));
-        Self { state: State::Running { call }, slot: Some(slot), after }
+        Self { call: Some(call), before: None, slot: Some(slot), after }
     }
 
     #[cold]
@@ -108,7 +102,7 @@ where
     }
 
     fn not_yet(before: Before<S, ReqB>) -> Self {
-        Self { state: State::NotYet { before: Box::new(before) }, slot: None, after: None }
+        Self { call: None, before: Some(Box::new(before)), slot: None, after: None }
     }
 }
 
@@ -122,41 +116,47 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        if !matches!(*this.state, State::Running { .. }) {
-            match this.state.as_mut().advance(this.slot, this.after, cx) {
-                Poll::Ready(None) => {}
-                Poll::Ready(Some(refusal)) => return Poll::Ready(Ok(refusal.map(ResponseBody::refusal))),
-                Poll::Pending => return Poll::Pending,
+        if let Some(before) = this.before {
+            match ready!(before.advance(this.call.as_mut(), this.slot, this.after, cx)) {
+                None => *this.before = None,
+                Some(refusal) => {
+                    *this.before = None;
+                    return Poll::Ready(Ok(refusal.map(ResponseBody::refusal)));
+                }
             }
         }
         // Written by the closure rather than returned: answers are large, and moved as seldom as can be.
         let mut answer = Poll::Pending;
         match this.slot {
-            Some(slot) => slot.run(|| poll_call(this.state, cx, &mut answer)),
-            None => poll_call(this.state, cx, &mut answer),
+            Some(slot) => slot.run(|| poll_call(this.call, cx, &mut answer)),
+            None => poll_call(this.call, cx, &mut answer),
         }
-        let answer = ready!(answer);
-        let slot = this.slot.take();
-        Poll::Ready(answer.map(|response| finish(response, slot, this.after.as_deref())))
+        match answer {
+            Poll::Ready(Ok(response)) => {
+                Poll::Ready(Ok(finish(response, this.slot.take(), this.after.as_deref())))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        }
     }
 }
 
-impl<S, ReqB> State<S, S::Future, ReqB>
+impl<S, ReqB> Before<S, ReqB>
 where
     S: Service<Request<ReqB>>,
 {
     /// Goes on to the call, where the tenant was still to be found; or to the answer to a request that is refused.
     #[cold]
     fn advance(
-        mut self: Pin<&mut Self>,
+        &mut self,
+        mut running: Pin<&mut Option<S::Future>>,
         slot: &mut Option<ScopeSlot>,
         after: &mut Option<Arc<Config>>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Response<Bytes>>> {
-        let StateProj::NotYet { before } = self.as_mut().project() else { panic!("{DONE}") };
-        let response = match &mut **before {
-            Before::Refused { rejection, protocol } => rejection::respond(rejection, *protocol),
-            Before::Resolving { answer, call } => {
+        let response = match self {
+            Self::Refused { rejection, protocol } => rejection::respond(rejection, *protocol),
+            Self::Resolving { answer, call } => {
                 let answer = ready!(answer.as_mut().poll(cx));
                 let Call { mut inner, config, mut request } = call.take().expect(DONE);
                 #[cfg(feature = "broken-on-purpose-for-tests-only")]
@@ -167,7 +167,7 @@ where
                         let scope = slot.insert(ScopeSlot::new(context));
                         let call = scope.run(|| inner.call(request));
                         *after = config.cache.then_some(config);
-                        self.set(Self::Running { call });
+                        running.set(Some(call));
                         return Poll::Ready(None);
                     }
                     Err(rejection) => {
@@ -176,24 +176,16 @@ where
                 }
             }
         };
-        self.set(Self::Done);
         Poll::Ready(Some(response))
     }
 }
 
 /// Polls the call, and drops it where it is done: in the scope, as it was polled.
 #[inline]
-fn poll_call<S, F: Future, ReqB>(
-    mut state: Pin<&mut State<S, F, ReqB>>,
-    cx: &mut Context<'_>,
-    answer: &mut Poll<F::Output>,
-) {
-    let StateProj::Running { call } = state.as_mut().project() else {
-        unreachable!("only a running call is polled")
-    };
-    *answer = call.poll(cx);
+fn poll_call<F: Future>(mut call: Pin<&mut Option<F>>, cx: &mut Context<'_>, answer: &mut Poll<F::Output>) {
+    *answer = call.as_mut().as_pin_mut().expect(DONE).poll(cx);
     if answer.is_ready() {
-        state.set(State::Done);
+        call.set(None);
     }
 }
 
