@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -11,6 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tenancy_core::{Ended, RejectionReason, ScopeSlot};
 
+use super::rare::Rare;
 use super::rejection::grpc_trailers;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
@@ -38,7 +40,7 @@ pin_project! {
         #[pin]
         body: Option<B>,
         scope: Option<Scope>,
-        aside: Option<Box<Aside>>,
+        aside: Option<Box<Rare<Aside>>>,
     }
 
     /// What the handler left in the body is dropped in the scope too.
@@ -59,7 +61,7 @@ struct Scope {
     grpc: bool,
 }
 
-/// What few bodies come to have, behind one pointer.
+/// What few bodies come to have.
 enum Aside {
     /// What a refusal says.
     Text(Bytes),
@@ -74,13 +76,13 @@ impl<B> ResponseBody<B> {
     }
 
     pub(super) fn refusal(text: Bytes) -> Self {
-        let aside = (!text.is_empty()).then(|| Box::new(Aside::Text(text)));
+        let aside = (!text.is_empty()).then(|| Box::new(Rare(Aside::Text(text))));
         Self { body: None, scope: None, aside }
     }
 
     fn text(&self) -> Option<&Bytes> {
         match self.aside.as_deref() {
-            Some(Aside::Text(text)) => Some(text),
+            Some(Rare(Aside::Text(text))) => Some(text),
             _ => None,
         }
     }
@@ -99,8 +101,8 @@ where
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let mut this = self.project();
         let Some(body) = this.body.as_mut().as_pin_mut() else {
-            let text = match this.aside.take().map(|aside| *aside) {
-                Some(Aside::Text(text)) => Some(Ok(Frame::data(text.into()))),
+            let text = match this.aside.take().as_deref_mut() {
+                Some(Rare(Aside::Text(text))) => Some(Ok(Frame::data(mem::take(text).into()))),
                 _ => None,
             };
             return Poll::Ready(text);
@@ -115,8 +117,8 @@ where
             Poll::Ready(Some(_)) => !slot.context().is_still_active(),
             // An idle stream must hear of it.
             Poll::Pending => {
-                let ended = || Box::new(Aside::Ended(slot.context().ended()));
-                match &mut **this.aside.get_or_insert_with(ended) {
+                let ended = || Box::new(Rare(Aside::Ended(slot.context().ended())));
+                match &mut this.aside.get_or_insert_with(ended).0 {
                     Aside::Ended(ended) => Pin::new(ended).poll(cx).is_ready(),
                     Aside::Text(_) => false,
                 }

@@ -16,6 +16,7 @@ use tower_service::Service;
 
 use super::body::ResponseBody;
 use super::layer::Config;
+use super::rare::Rare;
 use super::rejection::{self, Protocol};
 use super::service::prepare;
 
@@ -29,8 +30,7 @@ pin_project! {
         // Nothing before it runs, and once it is done.
         #[pin]
         call: Option<S::Future>,
-        // What few requests come to, behind one pointer.
-        before: Option<Box<Before<S, ReqB>>>,
+        before: Option<Box<Rare<Before<S, ReqB>>>>,
         // The tenant in whose scope the call runs, once it runs.
         slot: Option<ScopeSlot>,
         after: Option<Arc<Config>>,
@@ -102,7 +102,7 @@ where
     }
 
     fn not_yet(before: Before<S, ReqB>) -> Self {
-        Self { call: None, before: Some(Box::new(before)), slot: None, after: None }
+        Self { call: None, before: Some(Box::new(Rare(before))), slot: None, after: None }
     }
 }
 
@@ -117,7 +117,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         if let Some(before) = this.before {
-            match ready!(before.advance(this.call.as_mut(), this.slot, this.after, cx)) {
+            match ready!(before.0.advance(this.call.as_mut(), this.slot, this.after, cx)) {
                 None => *this.before = None,
                 Some(refusal) => {
                     *this.before = None;
@@ -126,18 +126,16 @@ where
             }
         }
         // Written by the closure rather than returned: answers are large, and moved as seldom as can be.
-        let mut answer = Poll::Pending;
-        match this.slot {
-            Some(slot) => slot.run(|| poll_call(this.call, cx, &mut answer)),
-            None => poll_call(this.call, cx, &mut answer),
-        }
-        match answer {
-            Poll::Ready(Ok(response)) => {
-                Poll::Ready(Ok(finish(response, this.slot.take(), this.after.as_deref())))
-            }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => Poll::Pending,
-        }
+        let mut answer = match this.slot {
+            Some(slot) => slot.run(|| poll_call(this.call, cx)),
+            None => poll_call(this.call, cx),
+        };
+        // And changed where it stands.
+        let grpc = match &mut answer {
+            Poll::Ready(Ok(response)) => finish(response, this.after.as_deref()),
+            _ => false,
+        };
+        answer.map_ok(|response| response.map(|body| ResponseBody::scoped(body, this.slot.take(), grpc)))
     }
 }
 
@@ -182,22 +180,20 @@ where
 
 /// Polls the call, and drops it where it is done: in the scope, as it was polled.
 #[inline]
-fn poll_call<F: Future>(mut call: Pin<&mut Option<F>>, cx: &mut Context<'_>, answer: &mut Poll<F::Output>) {
-    *answer = call.as_mut().as_pin_mut().expect(DONE).poll(cx);
+fn poll_call<F: Future>(mut call: Pin<&mut Option<F>>, cx: &mut Context<'_>) -> Poll<F::Output> {
+    let answer = call.as_mut().as_pin_mut().expect(DONE).poll(cx);
     if answer.is_ready() {
         call.set(None);
     }
+    answer
 }
 
 const DONE: &str = "a future is not polled after it is done";
 
+/// Adds the headers that caches need, if any, and returns whether the answer is gRPC's.
 #[inline]
-fn finish<B: Body>(
-    mut response: Response<B>,
-    slot: Option<ScopeSlot>,
-    config: Option<&Config>,
-) -> Response<ResponseBody<B>> {
-    if let (Some(_), Some(config)) = (&slot, config) {
+fn finish<B: Body>(response: &mut Response<B>, config: Option<&Config>) -> bool {
+    if let Some(config) = config {
         let headers = response.headers_mut();
         headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private"));
         if let Some(vary) = &config.vary {
@@ -205,8 +201,7 @@ fn finish<B: Body>(
         }
     }
     // Bodies of a known size are at hand already; gRPC's never say theirs.
-    let grpc = response.body().size_hint().exact().is_none() && rejection::is_grpc(response.headers());
-    response.map(|body| ResponseBody::scoped(body, slot, grpc))
+    response.body().size_hint().exact().is_none() && rejection::is_grpc(response.headers())
 }
 
 impl<S, ReqB> fmt::Debug for ResponseFuture<S, ReqB>

@@ -33,6 +33,7 @@ mod future;
 mod layer;
 #[cfg(feature = "broken-on-purpose-for-tests-only")]
 mod open;
+mod rare;
 mod rejection;
 mod service;
 
