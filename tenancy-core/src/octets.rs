@@ -41,6 +41,23 @@ fn last_word(bytes: &[u8], left: usize) -> u64 {
     }
 }
 
+/// Returns whether `a` and `b` are the same bytes, as `==` does. Names are seldom longer than 32, and then their first
+/// and their last bytes are all of them: less work than to call what compares texts of any length.
+#[inline(always)]
+pub(crate) fn are_equal(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len()
+        && match a.len() {
+            8..16 => have_equal_ends::<8>(a, b),
+            16..=32 => have_equal_ends::<16>(a, b),
+            _ => a == b,
+        }
+}
+
+#[inline(always)]
+fn have_equal_ends<const N: usize>(a: &[u8], b: &[u8]) -> bool {
+    a.first_chunk::<N>() == b.first_chunk() && a.last_chunk::<N>() == b.last_chunk()
+}
+
 /// Returns whether `bytes` are labels of lower-case letters and digits, each of which begins with a letter, with one dot
 /// between two of them.
 #[inline(always)]

@@ -1,12 +1,13 @@
 //! A hash index over tenants in shards: readers load one pointer, a writer copies one shard.
 
-use std::hash::{BuildHasher, Hash};
+use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 
+use crate::octets::are_equal;
 use crate::{Tenant, TenantId};
 
 /// A write copies about a thousandth of the index.
@@ -15,12 +16,45 @@ const SHARDS: usize = 1024;
 /// An entry of an index. It stores no name: that stands in the tenant's record. Texts are looked up as the bytes that
 /// they are: a request's host need not be known to be text.
 pub(super) trait Entry: Clone + Send + Sync {
-    type Name: Hash + Eq + ?Sized;
+    type Name: Name + ?Sized;
 
     /// Returns the entry by which `tenant` is found under `name`, which is one of its names.
     fn new(tenant: &Arc<Tenant>, name: &Self::Name) -> Self;
     fn tenant(&self) -> &Arc<Tenant>;
     fn name(&self) -> &Self::Name;
+}
+
+/// What an index is looked up by.
+pub(super) trait Name {
+    fn hash_by(&self, hasher: &RandomState) -> u64;
+    fn is(&self, other: &Self) -> bool;
+}
+
+impl Name for TenantId {
+    #[inline]
+    fn hash_by(&self, hasher: &RandomState) -> u64 {
+        hasher.hash_one(self)
+    }
+
+    #[inline]
+    fn is(&self, other: &Self) -> bool {
+        self == other
+    }
+}
+
+impl Name for [u8] {
+    /// The bytes alone: nothing follows them that a length would keep apart, and the hasher heeds it by itself.
+    #[inline]
+    fn hash_by(&self, hasher: &RandomState) -> u64 {
+        let mut hasher = hasher.build_hasher();
+        hasher.write(self);
+        hasher.finish()
+    }
+
+    #[inline]
+    fn is(&self, other: &Self) -> bool {
+        are_equal(self, other)
+    }
 }
 
 #[derive(Clone)]
@@ -101,20 +135,20 @@ impl<E: Entry> Default for Index<E> {
 impl<E: Entry> Index<E> {
     #[inline]
     pub(super) fn get(&self, name: &E::Name) -> Option<Arc<Tenant>> {
-        let hash = self.hasher.hash_one(name);
+        let hash = name.hash_by(&self.hasher);
         let shard = self.shard(hash).load();
-        let entry = shard.as_ref()?.find(hash, |entry| entry.name() == name)?;
+        let entry = shard.as_ref()?.find(hash, |entry| entry.name().is(name))?;
         Some(Arc::clone(entry.tenant()))
     }
 
     /// Puts `tenant` under `name`. Writers take turns; the caller sees to that.
     pub(super) fn put(&self, name: &E::Name, tenant: &Arc<Tenant>) {
-        let hash = self.hasher.hash_one(name);
+        let hash = name.hash_by(&self.hasher);
         self.change(hash, |table| {
             let new = E::new(tenant, name);
-            match table.find_mut(hash, |entry| entry.name() == name) {
+            match table.find_mut(hash, |entry| entry.name().is(name)) {
                 Some(entry) => *entry = new,
-                None => drop(table.insert_unique(hash, new, |entry| self.hasher.hash_one(entry.name()))),
+                None => drop(table.insert_unique(hash, new, |entry| entry.name().hash_by(&self.hasher))),
             }
         });
     }
@@ -124,24 +158,24 @@ impl<E: Entry> Index<E> {
     where
         E: 'a,
     {
-        let hashed = named.map(|(name, tenant)| (self.hasher.hash_one(name), name, tenant));
+        let hashed = named.map(|(name, tenant)| (name.hash_by(&self.hasher), name, tenant));
         let mut hashed: Vec<_> = hashed.collect();
         hashed.sort_unstable_by_key(|(hash, ..)| shard_at(*hash));
         for same in hashed.chunk_by(|a, b| shard_at(a.0) == shard_at(b.0)) {
             self.change(same[0].0, |table| {
-                table.reserve(same.len(), |entry| self.hasher.hash_one(entry.name()));
+                table.reserve(same.len(), |entry| entry.name().hash_by(&self.hasher));
                 for (hash, name, tenant) in same {
                     let new = E::new(tenant, name);
-                    table.insert_unique(*hash, new, |entry| self.hasher.hash_one(entry.name()));
+                    table.insert_unique(*hash, new, |entry| entry.name().hash_by(&self.hasher));
                 }
             });
         }
     }
 
     pub(super) fn remove(&self, name: &E::Name) {
-        let hash = self.hasher.hash_one(name);
+        let hash = name.hash_by(&self.hasher);
         self.change(hash, |table| {
-            if let Ok(entry) = table.find_entry(hash, |entry| entry.name() == name) {
+            if let Ok(entry) = table.find_entry(hash, |entry| entry.name().is(name)) {
                 entry.remove();
             }
         });

@@ -9,6 +9,7 @@ use super::{Inner, ResolveInput};
 use crate::Strategy as _;
 use crate::catalog::ExactName;
 use crate::host::{is_plain_name, said_once};
+use crate::octets::are_equal;
 use crate::{
     Domain, DomainState, DomainStrategy, PathStrategy, Provenance, SignalKind, SubdomainStrategy, Tenant,
     TenantContext, TenantDomain,
@@ -81,10 +82,10 @@ impl Inner {
 fn is_name_of(tenant: &Tenant, name: ExactName<'_>) -> bool {
     match name {
         ExactName::Domain(name) => {
-            let is = |known: &&TenantDomain| known.domain.as_str().as_bytes() == name;
+            let is = |known: &&TenantDomain| are_equal(known.domain.as_str().as_bytes(), name);
             let known = tenant.domains().iter().find(is);
             known.is_some_and(|known| matches!(known.state, DomainState::Verified))
         }
-        ExactName::Slug(name) => tenant.slug().as_str().as_bytes() == name,
+        ExactName::Slug(name) => are_equal(tenant.slug().as_str().as_bytes(), name),
     }
 }
