@@ -2,7 +2,6 @@
 
 const EACH: u64 = u64::MAX / 0xFF;
 const HIGHEST: u64 = 0x80 * EACH;
-const LETTERS: u64 = b'a' as u64 * EACH;
 
 /// Returns where the first byte stands, from `at` on, that `marks` marks: the length of `bytes` if there is none.
 ///
@@ -24,12 +23,39 @@ pub(crate) fn seek(bytes: &[u8], mut at: usize, marks: impl Fn(u64) -> u64) -> u
     at + (marks(last_word(bytes, left)).trailing_zeros() as usize / 8).min(left)
 }
 
-/// Returns whether `found` finds something in one of the words of `bytes`, in order; zeros fill the last.
+/// Returns whether `odd` holds of a byte and the one before it; `first` stands before the first. Many at a time, so that
+/// `odd` is best put without branches, and with none left out: nearly all that comes here holds nothing odd.
 #[inline(always)]
-pub(crate) fn any_word(bytes: &[u8], mut found: impl FnMut(u64) -> u64) -> bool {
-    let (words, rest) = bytes.as_chunks::<8>();
-    words.iter().any(|word| found(u64::from_le_bytes(*word)) != 0)
-        || (!rest.is_empty() && found(last_word(bytes, rest.len())) != 0)
+pub(crate) fn any_pair(first: u8, bytes: &[u8], odd: impl Fn(u8, u8) -> bool) -> bool {
+    let Some(begin) = bytes.first() else { return false };
+    odd(first, *begin)
+        | match bytes.len() {
+            17.. => any_pair_in::<16>(bytes, odd),
+            9.. => any_pair_in::<8>(bytes, odd),
+            _ => any_pair_in::<1>(bytes, odd),
+        }
+}
+
+/// As [`any_pair`], `N` at a time: the last of them may have been looked at before.
+#[inline(always)]
+fn any_pair_in<const N: usize>(bytes: &[u8], odd: impl Fn(u8, u8) -> bool) -> bool {
+    let (before, here) = (&bytes[..bytes.len() - 1], &bytes[1..]);
+    for (before, here) in before.as_chunks::<N>().0.iter().zip(here.as_chunks::<N>().0) {
+        if any_pair_of(before, here, &odd) {
+            return true;
+        }
+    }
+    let last = before.last_chunk::<N>().zip(here.last_chunk());
+    last.is_some_and(|(before, here)| any_pair_of(before, here, odd))
+}
+
+#[inline(always)]
+fn any_pair_of<const N: usize>(before: &[u8; N], here: &[u8; N], odd: impl Fn(u8, u8) -> bool) -> bool {
+    let mut found = [0; N];
+    for at in 0..N {
+        found[at] = u8::from(odd(before[at], here[at]));
+    }
+    found != [0; N]
 }
 
 /// Returns the last `left` bytes, fewer than eight, as a word: from the last eight of all, where there are so many.
@@ -62,30 +88,11 @@ fn have_equal_ends<const N: usize>(a: &[u8], b: &[u8]) -> bool {
 /// between two of them.
 #[inline(always)]
 pub(crate) fn are_plain_labels(bytes: &[u8]) -> bool {
-    let (words, rest) = bytes.as_chunks::<8>();
-    // What is odd is gathered rather than asked after each word: nearly all that come here are plain.
-    let (mut odd, mut behind_dot) = (0, 0x80);
-    for word in words {
-        odd |= odd_in_labels(u64::from_le_bytes(*word), &mut behind_dot);
-    }
-    if !rest.is_empty() {
-        // Letters stand where the last word has no bytes.
-        let word = last_word(bytes, rest.len()) | (LETTERS << (8 * rest.len()));
-        odd |= odd_in_labels(word, &mut behind_dot);
-    }
-    odd == 0 && bytes.last().is_some_and(|byte| *byte != b'.')
-}
-
-/// Marks each byte that is none of a label nor a dot, and each but a letter that stands behind a dot. `behind_dot` marks
-/// the first byte of the word if the one before is a dot, and then that of the next word.
-#[inline(always)]
-fn odd_in_labels(word: u64, behind_dot: &mut u64) -> u64 {
-    let low = word & !HIGHEST;
-    let letters = between(low, b'a', b'z');
-    let dots = between(low, b'.', b'.') & HIGHEST;
-    let begins = dots << 8 | *behind_dot;
-    *behind_dot = dots >> 56;
-    (!(letters | between(low, b'0', b'9') | dots) | word | (begins & !letters)) & HIGHEST
+    let odd = |before: u8, byte: u8| {
+        let inside = (before != b'.') & (byte.is_ascii_digit() | (byte == b'.'));
+        !(byte.is_ascii_lowercase() | inside)
+    };
+    !any_pair(b'.', bytes, odd) && bytes.last().is_some_and(|byte| *byte != b'.')
 }
 
 /// Marks the bytes of `low` from `first` to `last`. All are below 0x80; below each mark there is rubbish.

@@ -87,7 +87,7 @@ impl<'r> Host<'r> {
 
 /// Whether `bytes` are a host name in canonical form at a glance, as most are: where it says no, it may be wrong. No label
 /// is longer than the whole, and the last is no number.
-#[inline(always)]
+#[inline(never)]
 pub(crate) fn is_plain_name(bytes: &[u8]) -> bool {
     bytes.len() <= MAX_LABEL && are_plain_labels(bytes)
 }

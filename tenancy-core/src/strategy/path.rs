@@ -1,7 +1,7 @@
 //! The tenant in the path: `/t/{tenant}/…` or `/{tenant}/…`.
 
 use super::{NamedBy, RequestHead, Signal, SignalError, SignalKind, Strategy, Trust, parse_key};
-use crate::octets::{any_of, any_word, seek};
+use crate::octets::{any_of, any_pair, seek};
 use crate::{Error, ErrorKind};
 
 /// Reads the tenant from the first path segment, or from the one behind a fixed prefix.
@@ -113,14 +113,10 @@ fn is_plain(path: &str) -> bool {
 /// Whether the path holds no escape and no backslash, and neither a slash nor a dot behind a slash: so do most. Where it
 /// says no, it may be wrong.
 fn is_plain_at_a_glance(bytes: &[u8]) -> bool {
-    let mut after_slash = 0;
-    let odd = |word| {
-        let slashes = any_of(word, *b"/");
-        let behind = slashes << 8 | after_slash;
-        after_slash = slashes >> 56;
-        any_of(word, *b"%\\") | (behind & (slashes | any_of(word, *b".")))
+    let odd = |before, byte| {
+        ((byte == b'%') | (byte == b'\\')) | ((before == b'/') & ((byte == b'/') | (byte == b'.')))
     };
-    !any_word(bytes, odd)
+    !any_pair(0, bytes, odd)
 }
 
 #[cold]
