@@ -73,6 +73,7 @@ fn last_word(bytes: &[u8], left: usize) -> u64 {
 pub(crate) fn are_equal(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len()
         && match a.len() {
+            4..8 => have_equal_ends::<4>(a, b),
             8..16 => have_equal_ends::<8>(a, b),
             16..=32 => have_equal_ends::<16>(a, b),
             _ => a == b,

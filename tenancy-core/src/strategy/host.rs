@@ -2,6 +2,7 @@
 
 use super::{RequestHead, Signal, SignalError, SignalKind, Strategy, Trust};
 use crate::host::labels_below;
+use crate::octets::are_equal;
 use crate::{Domain, TenantKey, TenantSlug};
 
 /// Reads the tenant from its own domain: `shop.acme.example`.
@@ -85,9 +86,13 @@ impl SubdomainStrategy {
     }
 
     /// Returns what would be the tenant's slug if `host` were a name in canonical form, and the label a slug.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn label_of<'h>(&self, host: &'h [u8]) -> Option<&'h [u8]> {
-        let below = |base: &Domain| host.strip_suffix(base.as_str().as_bytes())?.strip_suffix(b".");
+        let below = |base: &Domain| {
+            let base = base.as_str().as_bytes();
+            let (label, end) = host.split_at_checked(host.len().checked_sub(base.len())?)?;
+            are_equal(end, base).then_some(label)?.strip_suffix(b".")
+        };
         let label = self.bases.iter().find_map(below)?;
         let reserved = self.reserved.iter().any(|reserved| reserved.as_bytes() == label);
         (!reserved && host.len() <= Domain::MAX_LEN).then_some(label)
