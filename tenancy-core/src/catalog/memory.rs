@@ -339,6 +339,7 @@ impl TenantCatalog for MemoryCatalog {
         match name {
             ExactName::Domain(name) => self.domains.get(name),
             ExactName::Slug(name) => self.slugs.get(name),
+            ExactName::Id(id) => self.ids.get(id),
         }
     }
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub use cached::{CacheStats, CachedCatalog, CachedCatalogBuilder, Clock, ManualClock, MonotonicClock};
 pub use memory::{MemoryCatalog, MemoryCatalogBuilder};
 
-use crate::{Error, Tenant, TenantKey};
+use crate::{Error, Tenant, TenantId, TenantKey};
 
 /// A boxed future, as a catalog returns one when it has to wait.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -82,7 +82,7 @@ impl fmt::Debug for Lookup {
     }
 }
 
-/// What a request calls a tenant, as the bytes that it sent: nobody has looked yet whether they are a name at all.
+/// What a request calls a tenant. Texts are the bytes that it sent: nobody has looked yet whether they are a name at all.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ExactName<'r> {
@@ -90,6 +90,8 @@ pub enum ExactName<'r> {
     Domain(&'r [u8]),
     /// Perhaps the tenant's slug.
     Slug(&'r [u8]),
+    /// The tenant's permanent id.
+    Id(&'r TenantId),
 }
 
 /// Says which tenant a key denotes.

@@ -4,6 +4,7 @@
 //! whatever is not found, be it unknown, malformed, in capital letters or with a port, is read strictly from the beginning.
 
 use std::any::Any;
+use std::sync::Arc;
 
 use super::{Inner, ResolveInput};
 use crate::Strategy as _;
@@ -11,8 +12,8 @@ use crate::catalog::ExactName;
 use crate::host::{is_plain_name, said_once};
 use crate::octets::are_equal;
 use crate::{
-    Domain, DomainState, DomainStrategy, PathStrategy, Provenance, SignalKind, SubdomainStrategy, Tenant,
-    TenantContext, TenantDomain,
+    Domain, DomainState, DomainStrategy, HeaderStrategy, PathStrategy, Provenance, SignalKind,
+    SubdomainStrategy, Tenant, TenantContext, TenantDomain, TenantKey,
 };
 
 /// The only strategy of a resolver, where it is one whose names can be looked up as they stand in a request.
@@ -22,6 +23,7 @@ pub(super) enum Glance {
     Domain,
     Subdomain(SubdomainStrategy),
     Path(PathStrategy),
+    Header(Box<HeaderStrategy>),
 }
 
 impl Glance {
@@ -32,26 +34,13 @@ impl Glance {
         if let Some(strategy) = strategy.downcast_ref::<PathStrategy>() {
             return strategy.names_slugs().then(|| Self::Path(strategy.clone()));
         }
+        if let Some(strategy) = strategy.downcast_ref::<HeaderStrategy>() {
+            return Some(Self::Header(Box::new(strategy.clone())));
+        }
         let strategy = strategy.downcast_ref::<SubdomainStrategy>()?;
         // Whether punycode is sound depends on the whole name (RFC 5893, section 2), and so has to be looked at.
         let is_plain = |base: &Domain| !base.as_str().contains("xn--");
         strategy.base_domains().iter().all(is_plain).then(|| Self::Subdomain(strategy.clone()))
-    }
-
-    /// Returns what names the tenant, if nothing but that is left to be read of the request.
-    #[inline]
-    fn name<'r>(&self, input: &ResolveInput<'r>) -> Option<ExactName<'r>> {
-        let host = said_once(input.version, input.uri, input.headers)?;
-        match self {
-            Self::Domain => Some(ExactName::Domain(host)),
-            Self::Subdomain(strategy) => strategy.label_of(host).map(ExactName::Slug),
-            // The host names nobody, and is to be a host all the same.
-            Self::Path(_) if !is_plain_name(host) => None,
-            Self::Path(strategy) => {
-                let found = strategy.locate(input.uri.path()).ok()??;
-                Some(ExactName::Slug(found.segment.as_bytes()))
-            }
-        }
     }
 
     fn kind(&self) -> SignalKind {
@@ -59,6 +48,7 @@ impl Glance {
             Self::Domain => SignalKind::Domain,
             Self::Subdomain(_) => SignalKind::Subdomain,
             Self::Path(_) => SignalKind::Path,
+            Self::Header(_) => SignalKind::Header,
         }
     }
 }
@@ -68,17 +58,56 @@ impl Inner {
     #[inline]
     pub(super) fn resolve_at_a_glance(&self, input: &ResolveInput<'_>) -> Option<TenantContext> {
         let glance = self.glance.as_ref()?;
-        let name = glance.name(input)?;
+        let host = said_once(input.version, input.uri, input.headers)?;
+        let name = match glance {
+            Glance::Domain => ExactName::Domain(host),
+            Glance::Subdomain(strategy) => ExactName::Slug(strategy.label_of(host)?),
+            // The host names nobody, and is to be a host all the same.
+            _ if !is_plain_name(host) => return None,
+            Glance::Path(strategy) => return self.resolve_by_path(strategy, input),
+            Glance::Header(strategy) => return self.resolve_by_header(strategy, input),
+        };
         let tenant = self.catalog.find_exact(name)?;
+        let named = is_name_of(&tenant, name);
+        self.serve(tenant, named, glance.kind())
+    }
+
+    #[inline(never)]
+    fn resolve_by_path(&self, strategy: &PathStrategy, input: &ResolveInput<'_>) -> Option<TenantContext> {
+        let slug = strategy.locate(input.uri.path()).ok()??.segment.as_bytes();
+        let tenant = self.catalog.find_exact(ExactName::Slug(slug))?;
+        let named = are_equal(tenant.slug().as_str().as_bytes(), slug);
+        self.serve(tenant, named, SignalKind::Path)
+    }
+
+    /// As the others, but of what a header names a copy has to be made.
+    #[inline(never)]
+    fn resolve_by_header(
+        &self,
+        strategy: &HeaderStrategy,
+        input: &ResolveInput<'_>,
+    ) -> Option<TenantContext> {
+        let key = strategy.named_by_proxy(input.headers, input.peer)?;
+        let tenant = self.catalog.find_exact(match &key {
+            TenantKey::Id(id) => ExactName::Id(id),
+            TenantKey::Slug(slug) => ExactName::Slug(slug.as_str().as_bytes()),
+            TenantKey::Domain(name) => ExactName::Domain(name.as_bytes()),
+        })?;
+        let named = tenant.answers_to(&key);
+        self.serve(tenant, named, SignalKind::Header)
+    }
+
+    #[inline(always)]
+    fn serve(&self, tenant: Arc<Tenant>, named: bool, kind: SignalKind) -> Option<TenantContext> {
         // Not left to the catalog: that the names are equal is what makes the request's a canonical one.
-        if !is_name_of(&tenant, name) || !self.policy.asks_nothing_of(&tenant) {
+        if !named || !self.policy.asks_nothing_of(&tenant) {
             return None;
         }
-        Some(TenantContext::resolved(tenant, Provenance::ASSERTED.with(glance.kind())))
+        Some(TenantContext::resolved(tenant, Provenance::ASSERTED.with(kind)))
     }
 }
 
-#[inline]
+#[inline(always)]
 fn is_name_of(tenant: &Tenant, name: ExactName<'_>) -> bool {
     match name {
         ExactName::Domain(name) => {
@@ -86,6 +115,7 @@ fn is_name_of(tenant: &Tenant, name: ExactName<'_>) -> bool {
             let known = tenant.domains().iter().find(is);
             known.is_some_and(|known| matches!(known.state, DomainState::Verified))
         }
+        ExactName::Id(id) => tenant.id() == id,
         ExactName::Slug(name) => are_equal(tenant.slug().as_str().as_bytes(), name),
     }
 }

@@ -1,10 +1,12 @@
 //! The tenant in a request header.
 
-use http::HeaderName;
+use std::net::IpAddr;
+
+use http::{HeaderMap, HeaderName};
 
 use super::{NamedBy, RequestHead, Signal, SignalError, SignalKind, Strategy, Trust, parse_key_bytes};
-use crate::TrustedProxies;
 use crate::host::{Repeated, single};
+use crate::{TenantKey, TrustedProxies};
 
 /// Reads the tenant from a header, `x-tenant-id` unless another is named.
 ///
@@ -62,6 +64,17 @@ impl HeaderStrategy {
     pub fn with_trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
         self.trusted = proxies;
         self
+    }
+}
+
+impl HeaderStrategy {
+    /// Returns whom the header names, if it comes from a trusted proxy, and stands there once.
+    pub(crate) fn named_by_proxy(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Option<TenantKey<'static>> {
+        let line = single(headers, &self.name).ok()??;
+        if !self.trusted.contains(peer?) {
+            return None;
+        }
+        parse_key_bytes(SignalKind::Header, self.named_by, line.as_bytes()).ok()
     }
 }
 

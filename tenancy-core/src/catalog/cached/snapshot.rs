@@ -36,6 +36,7 @@ impl<'a> From<&'a TenantKey<'_>> for Name<'a> {
 impl<'a> From<ExactName<'a>> for Name<'a> {
     fn from(name: ExactName<'a>) -> Self {
         match name {
+            ExactName::Id(id) => Self::Id(id),
             ExactName::Slug(name) => Self::Slug(name),
             ExactName::Domain(name) => Self::Domain(name),
         }
