@@ -59,6 +59,7 @@ impl PathStrategy {
     /// # Errors
     ///
     /// Returns [`SignalError::Malformed`] if the path is below the prefix and no tenant can be read from it.
+    #[inline]
     pub fn locate<'p>(&self, path: &'p str) -> Result<Option<TenantPath<'p>>, SignalError> {
         let malformed = Err(SignalError::Malformed(SignalKind::Path));
         if !is_plain(path) {
