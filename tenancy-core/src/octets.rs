@@ -169,6 +169,24 @@ mod tests {
         }
 
         #[test]
+        fn equal_bytes_are_told_as_one_by_one(bytes in prop::collection::vec(any::<u8>(), 1..40), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+            let mut other = bytes.clone();
+            prop_assert!(are_equal(&bytes, &other));
+            prop_assert!(!are_equal(&bytes, &bytes[1..]) && !are_equal(&bytes[1..], &bytes));
+            let at = at.index(bytes.len());
+            other[at] = byte;
+            prop_assert_eq!(are_equal(&bytes, &other), bytes[at] == byte);
+        }
+
+        #[test]
+        fn an_odd_pair_is_found_as_one_by_one(bytes in prop::collection::vec(0_u8..4, 0..40), first in 0_u8..4) {
+            let odd = |before: u8, byte: u8| (before == 1) & (byte == 2);
+            let before = std::iter::once(&first).chain(&bytes);
+            let found = before.zip(&bytes).any(|(before, byte)| odd(*before, *byte));
+            prop_assert_eq!(any_pair(first, &bytes, odd), found);
+        }
+
+        #[test]
         fn plain_labels_pass(text in "[a-z][a-z0-9]{0,9}([.][a-z][a-z0-9]{0,9}){0,3}", at in any::<prop::sample::Index>(), byte in any::<u8>()) {
             let mut bytes = text.into_bytes();
             prop_assert!(are_plain_labels(&bytes));

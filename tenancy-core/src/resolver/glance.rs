@@ -42,15 +42,6 @@ impl Glance {
         let is_plain = |base: &Domain| !base.as_str().contains("xn--");
         strategy.base_domains().iter().all(is_plain).then(|| Self::Subdomain(strategy.clone()))
     }
-
-    fn kind(&self) -> SignalKind {
-        match self {
-            Self::Domain => SignalKind::Domain,
-            Self::Subdomain(_) => SignalKind::Subdomain,
-            Self::Path(_) => SignalKind::Path,
-            Self::Header(_) => SignalKind::Header,
-        }
-    }
 }
 
 impl Inner {
@@ -59,9 +50,9 @@ impl Inner {
     pub(super) fn resolve_at_a_glance(&self, input: &ResolveInput<'_>) -> Option<TenantContext> {
         let glance = self.glance.as_ref()?;
         let host = said_once(input.version, input.uri, input.headers)?;
-        let name = match glance {
-            Glance::Domain => ExactName::Domain(host),
-            Glance::Subdomain(strategy) => ExactName::Slug(strategy.label_of(host)?),
+        let (name, kind) = match glance {
+            Glance::Domain => (ExactName::Domain(host), SignalKind::Domain),
+            Glance::Subdomain(strategy) => (ExactName::Slug(strategy.label_of(host)?), SignalKind::Subdomain),
             // The host names nobody, and is to be a host all the same.
             _ if !is_plain_name(host) => return None,
             Glance::Path(strategy) => return self.resolve_by_path(strategy, input),
@@ -69,9 +60,10 @@ impl Inner {
         };
         let tenant = self.catalog.find_exact(name)?;
         let named = is_name_of(&tenant, name);
-        self.serve(tenant, named, glance.kind())
+        self.serve(tenant, named, kind)
     }
 
+    /// Apart, so that what the host names is found with nothing of this in the way; and so is the next.
     #[inline(never)]
     fn resolve_by_path(&self, strategy: &PathStrategy, input: &ResolveInput<'_>) -> Option<TenantContext> {
         let slug = strategy.locate(input.uri.path()).ok()??.segment.as_bytes();
@@ -80,7 +72,7 @@ impl Inner {
         self.serve(tenant, named, SignalKind::Path)
     }
 
-    /// As the others, but of what a header names a copy has to be made.
+    /// Only what comes from a proxy that is trusted names a tenant alone.
     #[inline(never)]
     fn resolve_by_header(
         &self,

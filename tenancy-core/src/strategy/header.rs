@@ -69,7 +69,11 @@ impl HeaderStrategy {
 
 impl HeaderStrategy {
     /// Returns whom the header names, if it comes from a trusted proxy, and stands there once.
-    pub(crate) fn named_by_proxy(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Option<TenantKey<'static>> {
+    pub(crate) fn named_by_proxy(
+        &self,
+        headers: &HeaderMap,
+        peer: Option<IpAddr>,
+    ) -> Option<TenantKey<'static>> {
         let line = single(headers, &self.name).ok()??;
         if !self.trusted.contains(peer?) {
             return None;

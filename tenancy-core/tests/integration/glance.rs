@@ -1,14 +1,16 @@
 //! What names an active tenant byte for byte is not read again, and resolves as if it were.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
 use http::{Request, Version};
 use proptest::prelude::*;
 use tenancy_core::{
-    CachedCatalog, Domain, DomainState, DomainStrategy, ExactName, Lookup, MemoryCatalog, NamedBy,
-    PathStrategy, RequestHead, ResolveInput, Resolver, Signal, SignalError, Strategy as Reads,
+    CachedCatalog, Domain, DomainState, DomainStrategy, ExactName, HeaderStrategy, Lookup, MemoryCatalog,
+    NamedBy, PathStrategy, RequestHead, ResolveInput, Resolver, Signal, SignalError, Strategy as Reads,
     SubdomainStrategy, Tenant, TenantCatalog, TenantId, TenantKey, TenantResolver, TenantStatus,
+    TrustedProxies,
 };
 
 /// A strategy that the resolver does not know, and so always asks.
@@ -144,7 +146,11 @@ fn requests() -> impl Strategy<Value = Request<()>> {
 }
 
 fn outcome(resolver: &Resolver, request: &Request<()>) -> String {
-    let tenancy_core::Resolution::Ready(answer) = resolver.resolve(ResolveInput::new(request, None)) else {
+    outcome_from(resolver, request, None)
+}
+
+fn outcome_from(resolver: &Resolver, request: &Request<()>, peer: Option<IpAddr>) -> String {
+    let tenancy_core::Resolution::Ready(answer) = resolver.resolve(ResolveInput::new(request, peer)) else {
         return "later".to_owned();
     };
     match answer {
@@ -159,6 +165,7 @@ fn cached() -> Arc<CachedCatalog<Arc<MemoryCatalog>>> {
     let cache = CachedCatalog::new(Arc::clone(&tenants));
     let find = |key: TenantKey<'_>| cache.find(&key).wait().now_or_never().expect("memory answers at once");
     for tenant in tenants.tenants() {
+        assert!(find(TenantKey::Id(tenant.id().clone())).unwrap().is_some());
         assert!(find(TenantKey::Slug(tenant.slug().clone())).unwrap().is_some());
         for known in tenant.domains() {
             assert!(find(TenantKey::Domain(known.domain.as_str().into())).unwrap().is_some());
@@ -168,9 +175,19 @@ fn cached() -> Arc<CachedCatalog<Arc<MemoryCatalog>>> {
 }
 
 fn same(catalog: &Arc<dyn TenantCatalog>, strategy: impl Reads + Clone, request: &Request<()>) {
+    same_from(catalog, strategy, request, None);
+}
+
+fn same_from(
+    catalog: &Arc<dyn TenantCatalog>,
+    strategy: impl Reads + Clone,
+    request: &Request<()>,
+    peer: Option<IpAddr>,
+) {
     let at_a_glance = Resolver::builder(Arc::clone(catalog)).with_strategy(strategy.clone()).build().unwrap();
     let looked_at = Resolver::builder(Arc::clone(catalog)).with_strategy(Unknown(strategy)).build().unwrap();
-    assert_eq!(outcome(&at_a_glance, request), outcome(&looked_at, request), "{request:?}");
+    let outcome = |resolver| outcome_from(resolver, request, peer);
+    assert_eq!(outcome(&at_a_glance), outcome(&looked_at), "{request:?}");
 }
 
 proptest! {
@@ -190,6 +207,55 @@ proptest! {
             same(&catalog, PathStrategy::new("/t").unwrap(), &request);
             same(&catalog, PathStrategy::new("/").unwrap(), &request);
             same(&catalog, PathStrategy::new("/t").unwrap().with_named_by(NamedBy::Id), &request);
+        }
+    }
+}
+
+/// A request that a tenant's header may stand in, with the address that it comes from.
+fn named_by_header() -> impl Strategy<Value = (Request<()>, Option<IpAddr>)> {
+    let values = prop::sample::select(vec![
+        "1",
+        "2",
+        "5",
+        "01",
+        "+1",
+        "1 ",
+        "",
+        "7",
+        "9223372036854775808",
+        "acme",
+        "a1",
+        "late",
+        "ACME",
+        "1, 2",
+    ]);
+    let peers = prop::sample::select(vec!["127.0.0.1", "::1", "::ffff:127.0.0.1", "192.0.2.7"]);
+    let lines = prop::collection::vec((prop::bool::weighted(0.9), values), 0..3);
+    (requests(), lines, prop::option::weighted(0.9, peers)).prop_map(|(mut request, lines, peer)| {
+        for (text, value) in lines {
+            let name = if text { "x-tenant-id" } else { "x-tenant-id-bin" };
+            request.headers_mut().append(name, value.parse().unwrap());
+        }
+        (request, peer.map(|peer| peer.parse().unwrap()))
+    })
+}
+
+proptest! {
+    #![proptest_config(super::parsing::config())]
+
+    /// TWR-23 to TWR-26, TWR-39: a header counts alone where it comes from a proxy that is trusted, and no other way.
+    #[test]
+    fn at_a_glance_a_header_names_whom_a_close_look_finds((request, peer) in named_by_header()) {
+        let wrong: Arc<dyn TenantCatalog> = Arc::new(Wrong(known()));
+        for catalog in [known() as Arc<dyn TenantCatalog>, cached(), wrong] {
+            let header = |proxies| HeaderStrategy::new().with_trusted_proxies(proxies);
+            for strategy in [
+                header(TrustedProxies::loopback()),
+                header(TrustedProxies::loopback()).with_named_by(NamedBy::Slug),
+                header(TrustedProxies::default()),
+            ] {
+                same_from(&catalog, strategy, &request, peer);
+            }
         }
     }
 }

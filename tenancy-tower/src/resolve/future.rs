@@ -117,20 +117,17 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         if let Some(before) = this.before {
-            match ready!(before.0.advance(this.call.as_mut(), this.slot, this.after, cx)) {
-                None => *this.before = None,
-                Some(refusal) => {
-                    *this.before = None;
-                    return Poll::Ready(Ok(refusal.map(ResponseBody::refusal)));
-                }
+            let refusal = ready!(before.0.advance(this.call.as_mut(), this.slot, this.after, cx));
+            *this.before = None;
+            if let Some(refusal) = refusal {
+                return Poll::Ready(Ok(refusal.map(ResponseBody::refusal)));
             }
         }
-        // Written by the closure rather than returned: answers are large, and moved as seldom as can be.
         let mut answer = match this.slot {
             Some(slot) => slot.run(|| poll_call(this.call, cx)),
             None => poll_call(this.call, cx),
         };
-        // And changed where it stands.
+        // Changed where it stands: answers are large, and moved as seldom as can be.
         let grpc = match &mut answer {
             Poll::Ready(Ok(response)) => finish(response, this.after.as_deref()),
             _ => false,
