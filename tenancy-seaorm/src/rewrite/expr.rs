@@ -170,8 +170,7 @@ impl Visitor for Unsure<'_> {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
-        let plain =
-            |limit: &Expr| matches!(limit, Expr::Value(value) if matches!(value.value, Value::Number(..)));
+        let plain = |limit: &Expr| matches!(limit, Expr::Value(value) if matches!(&value.value, Value::Number(number, _) if number.to_string().parse::<i64>().is_ok()));
         let limited = match &query.limit_clause {
             None => true,
             Some(LimitClause::LimitOffset { limit, offset, limit_by }) => {
@@ -272,9 +271,9 @@ fn alone_safe(rules: &Rules, expr: &Expr, parts: &Parts<'_>) -> bool {
         Expr::Like { expr, pattern, escape_char, any: false, .. }
         | Expr::ILike { expr, pattern, escape_char, any: false, .. } => {
             // A collation may be one that LIKE fails with.
-            let collated =
-                rules.dialect == Dialect::Postgres && matches!(expr.as_ref(), Expr::Collate { .. });
-            !collated && all(&[expr]) && pattern_safe(rules.dialect, pattern, escape_char.as_deref())
+            !collated(rules.dialect, expr)
+                && all(&[expr])
+                && pattern_safe(rules.dialect, pattern, escape_char.as_deref())
         }
         Expr::Case { operand, conditions, else_result, .. } => {
             let all = operand.as_deref().into_iter().chain(else_result.as_deref());
@@ -287,6 +286,7 @@ fn alone_safe(rules: &Rules, expr: &Expr, parts: &Parts<'_>) -> bool {
         Expr::Trim { expr, trim_what: None, trim_characters: None, .. } => all(&[expr]),
         Expr::Function(function) => {
             functions::cannot_raise(rules.dialect, function)
+                && !functions::values(function).iter().any(|value| collated(rules.dialect, value))
                 && args_safe(function, parts)
                 && !mixes(rules.dialect, expr)
         }
@@ -328,7 +328,7 @@ fn converts(dialect: Dialect, expr: &Expr) -> bool {
 }
 
 /// True if a query gives one row at most: a second one would be an error.
-fn one_row(query: &Query) -> bool {
+pub(super) fn one_row(query: &Query) -> bool {
     let SetExpr::Select(select) = query.body.as_ref() else { return false };
     let GroupByExpr::Expressions(groups, modifiers) = &select.group_by else { return false };
     groups.is_empty()
@@ -340,6 +340,15 @@ fn one_row(query: &Query) -> bool {
             }
             _ => false,
         })
+}
+
+fn collated(dialect: Dialect, expr: &Expr) -> bool {
+    dialect == Dialect::Postgres
+        && visit_expressions(expr, |part| match part {
+            Expr::Collate { .. } => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        })
+        .is_break()
 }
 
 fn args_safe(function: &Function, parts: &Parts<'_>) -> bool {
@@ -447,6 +456,18 @@ pub(super) fn constant(expr: &Expr) -> bool {
     row.is_continue()
 }
 
+/// True if `select` makes groups of its rows, or may: of one of all rows too.
+pub(super) fn aggregated(select: &Select) -> bool {
+    let plain = matches!(&select.group_by, GroupByExpr::Expressions(list, modifiers) if list.is_empty() && modifiers.is_empty());
+    !plain
+        || select.projection.iter().any(|item| match item {
+            SelectItem::UnnamedExpr(expr)
+            | SelectItem::ExprWithAlias { expr, .. }
+            | SelectItem::ExprWithAliases { expr, .. } => aggregates(expr),
+            SelectItem::QualifiedWildcard(..) | SelectItem::Wildcard(_) => false,
+        })
+}
+
 /// True if `expr` holds a call of an aggregate or window function outside of nested queries.
 fn aggregates(expr: &Expr) -> bool {
     let mut outside = Outside { depth: 0 };
@@ -463,6 +484,9 @@ fn may_lose_aggregate(rules: &Rules, expr: &Expr) -> bool {
             chooses |= matches!(
                 part,
                 Expr::Case { .. }
+                    | Expr::Tuple(_)
+                    | Expr::Between { .. }
+                    | Expr::InList { .. }
                     | Expr::BinaryOp { op: Op::And | Op::Or, .. }
                     | Expr::IsDistinctFrom(..)
                     | Expr::IsNotDistinctFrom(..)
@@ -475,7 +499,12 @@ fn may_lose_aggregate(rules: &Rules, expr: &Expr) -> bool {
                     | Expr::IsUnknown(_)
                     | Expr::IsNotUnknown(_)
             ) || matches!(part, Expr::Function(function) if functions::may_skip(function));
-            raises |= !alone_safe(rules, part, &by_itself) && reads_ungrouped(part);
+            raises |= match part {
+                Expr::Subquery(query)
+                | Expr::Exists { subquery: query, .. }
+                | Expr::InSubquery { subquery: query, .. } => !certain(rules, query.as_ref()),
+                part => !alone_safe(rules, part, &by_itself) && reads_ungrouped(part),
+            };
         },
         depth: &mut depth,
     };

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use sqlparser::ast::{Cte, Ident, ObjectNamePart, Query, SetExpr, Visit, Visitor, With, visit_relations};
 
 use super::clause::unclear;
+use super::expr::certain;
 use super::leak::Barrier;
 use super::token::too_complex;
 use super::walk::{Walk, plain_body};
@@ -17,6 +18,8 @@ struct Named {
     name: String,
     query: usize,
     barrier: Barrier,
+    /// Something in it may raise when it is run.
+    unsure: bool,
 }
 
 /// One query that is being visited, and the common table expressions that it defines.
@@ -114,9 +117,26 @@ impl Walk<'_> {
             let recursive = with.recursive && self.reads(query, &name)?;
             let stands = limited || recursive || writes(query);
             let barrier = Barrier { close, lateral: None, stands, locked };
-            ctes.push(Named { name, query: std::ptr::from_ref(query.as_ref()) as usize, barrier });
+            let earlier = |name: &str| ctes.iter().any(|cte| cte.unsure && cte.name == name);
+            let unsure = !certain(self.rules, query.as_ref()) || self.reads_unsure(query.as_ref(), &earlier);
+            ctes.push(Named { name, query: std::ptr::from_ref(query.as_ref()) as usize, barrier, unsure });
         }
         Ok(ctes)
+    }
+
+    /// True if something in `part` reads a common table expression that may raise when it is run.
+    pub(super) fn reads_unsure(&self, part: &impl Visit, also: &dyn Fn(&str) -> bool) -> bool {
+        let unsure = |name: &str| {
+            let mut ctes = self.frames.iter().flat_map(|frame| &frame.ctes);
+            also(name) || ctes.any(|cte| cte.unsure && cte.name == name)
+        };
+        visit_relations(part, |relation| match &relation.0[..] {
+            [ObjectNamePart::Identifier(ident)] if self.rules.fold(ident).is_ok_and(|name| unsure(&name)) => {
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
+        })
+        .is_break()
     }
 
     /// True if `query` reads a relation of that name; refused if one of its own expressions may be meant.
@@ -139,7 +159,7 @@ impl Walk<'_> {
     /// MariaDB pushes conditions into the branches of a UNION ALL, whatever limit stands behind it.
     pub(super) fn ends(&self, query: &Query) -> (bool, bool) {
         let limited = query.limit_clause.is_some() || query.fetch.is_some();
-        let branches = matches!(*query.body, SetExpr::SetOperation { .. });
+        let branches = has_branches(&query.body);
         (limited && !(branches && self.rules.dialect == Dialect::MySql), !query.locks.is_empty())
     }
 
@@ -152,6 +172,14 @@ impl Walk<'_> {
         {
             parent.inside = None;
         }
+    }
+}
+
+fn has_branches(body: &SetExpr) -> bool {
+    match body {
+        SetExpr::SetOperation { .. } => true,
+        SetExpr::Query(query) => has_branches(&query.body),
+        _ => false,
     }
 }
 

@@ -4,7 +4,11 @@
 //! ON. Where neither is exact (FULL, outer joins with USING or NATURAL, tables inside an aliased join, renamed
 //! columns) the table becomes a derived table that holds this tenant's rows alone.
 
-use sqlparser::ast::{Join, JoinConstraint, JoinOperator, Query, TableAlias, TableFactor, TableWithJoins};
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{
+    Join, JoinConstraint, JoinOperator, Query, TableAlias, TableFactor, TableWithJoins, visit_relations,
+};
 use sqlparser::keywords::Keyword;
 
 use super::Broken;
@@ -157,7 +161,10 @@ impl Walk<'_> {
         let (limited, locked) = self.ends(query);
         let close = self.toks.toks[open].mate;
         let lateral = (lateral == 1).then_some(open);
-        self.sources.barriers.push(Barrier { close, lateral, stands: limited, locked });
+        // Rows that are spelled out are nobody's.
+        let reads = visit_relations(query, |_| ControlFlow::Break(())).is_break();
+        let stands = limited || (lateral.is_none() && !reads);
+        self.sources.barriers.push(Barrier { close, lateral, stands, locked });
         Ok(())
     }
 

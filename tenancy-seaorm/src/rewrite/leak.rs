@@ -94,6 +94,7 @@ impl Walk<'_> {
         }
         // Without a table of tenants too: a constant that fails would be asked for where a row of another query comes to it.
         if self.nested() && select.projection.iter().any(|item| self.exposed(item)) {
+            self.stands_alone_on_mysql(select, start)?;
             self.fence_query(start)?;
         }
         let outward = self.nested() && self.reaches_out(&self.sources.guards);
@@ -126,7 +127,7 @@ impl Walk<'_> {
     /// True if a predicate may fail on a row of another tenant.
     pub(super) fn raises(&self, part: &Expr) -> bool {
         may_raise(self.rules, part)
-            || self.runs_once(part)
+            || (self.runs_once(part) && !self.is_joined(part))
             || self.compares_rows(part)
             || (self.rules.dialect == Dialect::Sqlite && self.names_raising(part))
     }
@@ -299,12 +300,11 @@ impl Walk<'_> {
         (0..self.toks.len()).any(|i| {
             depth += usize::from(self.toks.is(i, Kind::Open));
             depth -= usize::from(self.toks.is(i, Kind::Close));
-            let item = i > 0
-                && (matches!(self.toks.toks[i - 1].kind, Kind::Comma | Kind::Period)
-                    || matches!(
-                        self.toks.keyword(i - 1),
-                        Some(Keyword::SELECT | Keyword::ALL | Keyword::DISTINCT)
-                    ));
+            // What is multiplied is followed by something else, and `count(*)` counts.
+            let item = !self.toks.is(i.wrapping_sub(1), Kind::Open)
+                && (self.toks.is(i + 1, Kind::Comma)
+                    || self.toks.is(i + 1, Kind::Close)
+                    || self.toks.keyword(i + 1) == Some(Keyword::FROM));
             depth > 0 && item && self.toks.text(i) == "*"
         })
     }
@@ -347,15 +347,10 @@ impl Walk<'_> {
         if self.rules.dialect != Dialect::MySql {
             return (begin, end);
         }
-        let mut i = open + 1;
-        let mut branches = false;
-        while i < close {
-            branches |=
-                matches!(self.toks.keyword(i), Some(Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT));
-            i = self.toks.next(i);
-        }
-        let before = open.checked_sub(1).and_then(|before| self.toks.keyword(before));
-        let among = matches!(before, Some(Keyword::IN | Keyword::ANY | Keyword::ALL | Keyword::SOME));
+        let unites =
+            |i| matches!(self.toks.keyword(i), Some(Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT));
+        let (among, tests) = self.asked_of(open);
+        let branches = !tests && (open..close).any(unites);
         if branches {
             begin.push_str("SELECT * FROM (");
             end.insert_str(0, ") AS fenced");
@@ -365,6 +360,34 @@ impl Walk<'_> {
             end.push_str(") AS fenced");
         }
         (begin, end)
+    }
+
+    /// Whether a query in parentheses stands in `IN (…)` or `ANY (…)`, and whether in `EXISTS (…)`.
+    fn asked_of(&self, mut open: usize) -> (bool, bool) {
+        while open > 0 && self.toks.is(open - 1, Kind::Open) {
+            open -= 1;
+        }
+        let before = open.checked_sub(1).and_then(|before| self.toks.keyword(before));
+        let among = matches!(before, Some(Keyword::IN | Keyword::ANY | Keyword::ALL | Keyword::SOME));
+        (among, before == Some(Keyword::EXISTS))
+    }
+
+    /// Refuses a query in `IN (…)` that MySQL would have to read the row around it for, from inside of a derived table.
+    fn stands_alone_on_mysql(&self, select: &Select, start: usize) -> Result<(), Error> {
+        let among = start.checked_sub(1).is_some_and(|open| self.asked_of(open).0);
+        if self.rules.dialect != Dialect::MySql || !among {
+            return Ok(());
+        }
+        let outer = visit_expressions(select, |part| match part {
+            Expr::CompoundIdentifier(parts) if !matches!(&parts[..], [table, _] if self.names_own(table)) => {
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
+        });
+        match outer {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(leaky("a query in IN that may fail and reads the row around it")),
+        }
     }
 
     /// A limit that leaves out nothing, and through which no predicate is pushed.
@@ -411,13 +434,17 @@ impl Walk<'_> {
     }
 }
 
-/// True if every column in `expr` is one of the relation that is called so, and `expr` is no row.
-fn reads_only(rules: &Rules, expr: &Expr, qualifier: &str) -> bool {
-    // `"O"` and `o` are two relations.
-    let name = match qualifier.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+/// A relation's name as PostgreSQL compares it: `"O"` and `o` are two.
+pub(super) fn folded(qualifier: &str) -> String {
+    match qualifier.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
         Some(quoted) => quoted.replace("\"\"", "\""),
         None => qualifier.to_ascii_lowercase(),
-    };
+    }
+}
+
+/// True if every column in `expr` is one of the relation that is called so, and `expr` is no row.
+fn reads_only(rules: &Rules, expr: &Expr, qualifier: &str) -> bool {
+    let name = folded(qualifier);
     let called = |table: &Ident| rules.fold(table).is_ok_and(|table| table == name);
     let own = visit_expressions(expr, |part| match part {
         Expr::CompoundIdentifier(parts) if matches!(&parts[..], [table, _] if called(table)) => {

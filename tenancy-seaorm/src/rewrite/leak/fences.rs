@@ -40,6 +40,9 @@ fn the_values_of_a_row_are_evaluated_one_after_the_other() {
 fn a_join_by_in_is_not_fenced() {
     let query = "(SELECT 1 / c.id FROM countries c)";
     assert!(!fenced(&format!("SELECT id FROM orders WHERE id IN {query}")));
+    assert!(fenced(
+        "SELECT id FROM orders WHERE id IN (SELECT 1 / c.id FROM countries c WHERE true OR c.id = orders.id)"
+    ));
     assert!(fenced(&format!("SELECT id FROM orders WHERE id NOT IN {query}")));
     assert!(fenced(&format!("SELECT id FROM orders WHERE 5 IN {query}")));
     assert!(fenced(&format!("SELECT id FROM orders WHERE (id IN {query}) IS NOT NULL")));
@@ -130,4 +133,96 @@ fn columns_of_queries_without_a_table_of_tenants_stay_in_them() {
     assert!(scoped(Dialect::Postgres, values).contains("OFFSET 0) k(d)"));
     let plain = "WITH k AS (SELECT name AS d FROM countries) SELECT id FROM orders, k WHERE k.d = kind";
     assert!(!scoped(Dialect::Postgres, plain).contains("OFFSET"));
+}
+
+/// FLT-33: an outer reference that is a constant, once the queries are merged.
+#[test]
+fn a_query_for_each_row_of_a_constant_is_fenced() {
+    for constant in ["(SELECT 5 AS k) d", "(VALUES (5)) d(k)"] {
+        let sql = format!(
+            "SELECT id FROM orders, {constant} WHERE total = (SELECT max(1 / c.z) FROM countries c WHERE c.z <> d.k)"
+        );
+        assert!(fenced(&sql), "{}", scoped(Dialect::Postgres, &sql));
+    }
+}
+
+/// FLT-33: a query that fails, by the name that WITH gives it.
+#[test]
+fn a_common_table_expression_that_may_fail_is_not_certain() {
+    for (with, condition) in [
+        ("SELECT 1 / z AS q FROM countries", "total NOT IN (SELECT q FROM k)"),
+        ("SELECT 1 AS q FROM countries WHERE 1 / z > 0", "open IS NOT NULL OR EXISTS (SELECT 1 FROM k)"),
+    ] {
+        assert!(fenced(&format!("WITH k AS ({with}) SELECT id FROM orders WHERE {condition}")));
+        assert!(fenced(&format!(
+            "WITH k AS ({with}), l AS (SELECT 1 FROM k) SELECT id FROM orders WHERE open OR EXISTS (SELECT 1 FROM l)"
+        )));
+    }
+    assert!(!fenced(
+        "WITH k AS (SELECT z FROM countries) SELECT id FROM orders WHERE total NOT IN (SELECT z FROM k)"
+    ));
+}
+
+/// FLT-33: rows in HAVING are taken apart.
+#[test]
+fn a_row_in_having_may_lose_its_aggregate() {
+    let sql = "SELECT code FROM orders GROUP BY code HAVING ('x' ~ code, true) = (true, count(*) > 0)";
+    assert!(
+        scoped(Dialect::Postgres, sql).starts_with("refused: HAVING"),
+        "{}",
+        scoped(Dialect::Postgres, sql)
+    );
+}
+
+/// FLT-33: LIKE fails with a collation that is not deterministic.
+#[test]
+fn patterns_with_a_collation_are_fenced() {
+    for condition in
+        ["(note COLLATE nd) LIKE 'a%'", "starts_with(note COLLATE nd, 'a')", "note COLLATE nd ILIKE 'a'"]
+    {
+        assert!(fenced(&format!("SELECT id FROM orders WHERE {condition}")), "{condition}");
+    }
+    assert!(!fenced("SELECT id FROM orders WHERE note COLLATE \"C\" < 'a'"));
+}
+
+/// FLT-33: what is left of a query over no rows.
+#[test]
+fn a_query_for_each_row_that_has_none_is_fenced() {
+    let exists = "EXISTS (SELECT 1 FROM countries c WHERE c.z = orders.id AND NULL HAVING to_date('x', 'YYYY') IS NULL)";
+    assert!(fenced(&format!("SELECT id FROM orders WHERE open <> {exists}")));
+    assert!(fenced(
+        "SELECT id FROM orders WHERE total = (SELECT max(c.z) + 1 FROM countries c WHERE c.z = orders.id)"
+    ));
+    assert!(!fenced(
+        "SELECT id FROM orders WHERE total = (SELECT max(1 / c.z) FROM countries c WHERE c.z = orders.id)"
+    ));
+}
+
+/// FLT-33: a number that is no limit fails where the query is run.
+#[test]
+fn a_limit_that_is_no_whole_number_is_not_certain() {
+    for (limit, expected) in [("1.5", true), ("99999999999999999999", true), ("2", false)] {
+        let query = format!("SELECT code FROM countries LIMIT {limit}");
+        let sql = format!("SELECT id FROM orders WHERE open OR note IN ({query})");
+        assert_eq!(scoped(Dialect::Sqlite, &sql).contains("CASE WHEN"), expected, "{limit}");
+    }
+}
+
+/// FLT-33: on MySQL, stars and unions in places where they are easily passed over.
+#[test]
+fn stars_and_unions_of_mysql_are_seen() {
+    let star = "WITH b(i, x) AS (SELECT STRAIGHT_JOIN * FROM orders WHERE exp(total) > 1) SELECT i FROM b";
+    assert!(scoped(Dialect::MySql, star).starts_with("refused"), "{}", scoped(Dialect::MySql, star));
+    let product = "SELECT id FROM orders WHERE id IN (SELECT count(*) FROM tags) AND exp(total * 2) > 1";
+    assert!(scoped(Dialect::MySql, product).contains("CASE WHEN"), "{}", scoped(Dialect::MySql, product));
+    let union =
+        "SELECT t FROM ((SELECT total AS t FROM orders UNION ALL SELECT 3) LIMIT 10) s WHERE exp(t) > 2";
+    assert!(scoped(Dialect::MySql, union).contains(") AS fenced LIMIT"), "{}", scoped(Dialect::MySql, union));
+    let row = "SELECT total FROM orders GROUP BY total HAVING (exp(total), 1) = (1, count(*))";
+    assert!(scoped(Dialect::MySql, row).starts_with("refused: HAVING"), "{}", scoped(Dialect::MySql, row));
+    let correlated = "SELECT id FROM orders o WHERE o.id IN (SELECT t.id + 1 FROM tags t WHERE t.id = o.id)";
+    assert!(scoped(Dialect::MySql, correlated).starts_with("refused: a query in IN"));
+    let exists =
+        "SELECT id FROM orders o WHERE EXISTS (SELECT t.id + 1 FROM tags t WHERE t.id = o.id UNION SELECT 1)";
+    assert!(!scoped(Dialect::MySql, exists).contains("AS fenced"), "{}", scoped(Dialect::MySql, exists));
 }
