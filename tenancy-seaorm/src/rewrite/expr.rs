@@ -249,12 +249,14 @@ fn alone_safe(rules: &Rules, expr: &Expr, parts: &Parts<'_>) -> bool {
         Expr::UnaryOp { op: UnaryOperator::Minus, expr } => rules.dialect == Dialect::Sqlite && all(&[expr]),
         Expr::IsDistinctFrom(a, b) | Expr::IsNotDistinctFrom(a, b) => all(&[a, b]),
         Expr::Between { expr, low, high, .. } => all(&[expr, low, high]),
+        Expr::InList { expr, list, .. } if is_tuple(expr) => {
+            (parts.sometimes)(expr) && list.iter().all(|item| (parts.sometimes)(item))
+        }
         Expr::InList { expr, list, .. } => all(&[expr]) && list.iter().all(|item| (parts.always)(item)),
         Expr::InSubquery { expr, .. } => all(&[expr]),
         // What stands inside is checked as a query of its own.
         Expr::Exists { .. } => true,
         Expr::Subquery(query) => one_row(query),
-        // Rows are compared value by value, as far as that goes.
         Expr::Tuple(list) => list.iter().all(|item| (parts.always)(item) && (parts.sometimes)(item)),
         // The second operand is evaluated only where the first does not decide: be it a constant, whether it raises then
         // tells of the row.
@@ -263,6 +265,10 @@ fn alone_safe(rules: &Rules, expr: &Expr, parts: &Parts<'_>) -> bool {
         }
         Expr::BinaryOp { left, op: Op::Glob, right } if rules.dialect == Dialect::Sqlite => {
             pattern_safe(rules.dialect, right, None) && all(&[left, right])
+        }
+        // Rows are compared value by value, as far as that goes.
+        Expr::BinaryOp { left, op, right } if is_tuple(left) || is_tuple(right) => {
+            operator_safe(rules, op) && (parts.sometimes)(left) && (parts.sometimes)(right)
         }
         Expr::BinaryOp { left, op, right } => operator_safe(rules, op) && all(&[left, right]),
         Expr::AnyOp { left, compare_op, right, .. } | Expr::AllOp { left, compare_op, right } => {
@@ -322,6 +328,7 @@ fn converts(dialect: Dialect, expr: &Expr) -> bool {
         Expr::Nested(expr) => converts(dialect, expr),
         Expr::Tuple(items) => items.iter().any(|item| converts(dialect, item)),
         Expr::Case { .. } => dialect == Dialect::Postgres,
+        Expr::Function(function) if functions::is(function, "nullif") => mixes(dialect, expr),
         Expr::Function(function) => dialect == Dialect::Postgres && functions::chooses(function),
         _ => false,
     }
@@ -340,6 +347,13 @@ pub(super) fn one_row(query: &Query) -> bool {
             }
             _ => false,
         })
+}
+
+fn is_tuple(expr: &Expr) -> bool {
+    match expr {
+        Expr::Nested(inner) => is_tuple(inner),
+        expr => matches!(expr, Expr::Tuple(_)),
+    }
 }
 
 fn collated(dialect: Dialect, expr: &Expr) -> bool {

@@ -296,16 +296,21 @@ impl Walk<'_> {
     }
 
     fn nested_star(&self) -> bool {
-        let mut depth = 0_usize;
+        let mut open = Vec::new();
         (0..self.toks.len()).any(|i| {
-            depth += usize::from(self.toks.is(i, Kind::Open));
-            depth -= usize::from(self.toks.is(i, Kind::Close));
+            if self.toks.is(i, Kind::Open) {
+                open.push(i);
+            } else if self.toks.is(i, Kind::Close) {
+                open.pop();
+            }
             // What is multiplied is followed by something else, and `count(*)` counts.
-            let item = !self.toks.is(i.wrapping_sub(1), Kind::Open)
+            let item = self.toks.text(i) == "*"
+                && !self.toks.is(i.wrapping_sub(1), Kind::Open)
                 && (self.toks.is(i + 1, Kind::Comma)
                     || self.toks.is(i + 1, Kind::Close)
                     || self.toks.keyword(i + 1) == Some(Keyword::FROM));
-            depth > 0 && item && self.toks.text(i) == "*"
+            // Of EXISTS nobody sees a column.
+            item && open.last().is_some_and(|open| !self.asked_of(*open).1)
         })
     }
 
@@ -344,6 +349,10 @@ impl Walk<'_> {
     /// MySQL has no limit directly in `IN (…)`, and MariaDB pushes conditions into the branches of a UNION past one.
     fn limited(&self, open: usize, close: usize) -> (String, String) {
         let (mut begin, mut end) = (String::new(), self.limit().to_owned());
+        // SQLite has no limit behind VALUES.
+        if self.rules.dialect == Dialect::Sqlite && self.toks.keyword(open + 1) == Some(Keyword::VALUES) {
+            return ("SELECT * FROM (".to_owned(), format!("){end}"));
+        }
         if self.rules.dialect != Dialect::MySql {
             return (begin, end);
         }

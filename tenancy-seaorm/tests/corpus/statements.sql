@@ -1177,3 +1177,7 @@ SELECT ALL@@version
 -- only: mariadb
 -- refused: unparsable
 SELECT note INTO@x FROM orders WHERE id = 1
+--#
+-- rows of VALUES that are computed
+-- not: mariadb
+WITH v(a) AS (VALUES (abs(-1))) SELECT o.id FROM orders o, v WHERE o.id = v.a

@@ -226,3 +226,37 @@ fn stars_and_unions_of_mysql_are_seen() {
         "SELECT id FROM orders o WHERE EXISTS (SELECT t.id + 1 FROM tags t WHERE t.id = o.id UNION SELECT 1)";
     assert!(!scoped(Dialect::MySql, exists).contains("AS fenced"), "{}", scoped(Dialect::MySql, exists));
 }
+
+/// FLT-33: a row of constants is compared value by value too.
+#[test]
+fn a_row_of_constants_is_evaluated_where_a_row_comes_to_it() {
+    for condition in [
+        "(open, true) = (true, to_date('x', 'y') IS NULL)",
+        "(open, true) IN ((true, to_date('x', 'y') IS NULL))",
+    ] {
+        assert!(fenced(&format!("SELECT id FROM orders WHERE ({condition}) IS TRUE")), "{condition}");
+    }
+    assert!(!fenced(
+        "SELECT id FROM orders WHERE (id, note) > ($1, $2) AND (id, note) IN ((1, 'a'), ($1, $2))"
+    ));
+}
+
+/// What is not refused needlessly.
+#[test]
+fn ordinary_statements_pass() {
+    for (dialect, sql) in [
+        (Dialect::Postgres, "SELECT note FROM orders GROUP BY note HAVING nullif(note, '') IS NOT NULL"),
+        (Dialect::Postgres, "INSERT INTO tags SELECT * FROM (SELECT id, note FROM orders) x ORDER BY 2"),
+        (
+            Dialect::MySql,
+            "SELECT id FROM orders o WHERE o.total * 2 > 1 AND EXISTS (SELECT * FROM tags t WHERE t.id = o.id)",
+        ),
+    ] {
+        assert!(!scoped(dialect, sql).starts_with("refused: a "), "{}", scoped(dialect, sql));
+    }
+    let values = scoped(
+        Dialect::Sqlite,
+        "WITH v(a) AS (VALUES (abs(-1))) SELECT o.id FROM orders o, v WHERE o.id = v.a",
+    );
+    assert!(values.contains("(SELECT * FROM (VALUES (abs(-1))) LIMIT -1 OFFSET 0)"), "{values}");
+}
