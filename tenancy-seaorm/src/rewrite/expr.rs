@@ -150,13 +150,12 @@ fn safe(rules: &Rules, expr: &Expr) -> bool {
 /// rows alone.
 pub(super) fn certain(rules: &Rules, part: &impl Visit) -> bool {
     // Every part is visited: each is looked at by itself.
-    let by_itself = Parts { always: &|_| true, sometimes: &|_| true };
     let sure = |part: &Expr| match part {
         // Read once, with the statement.
         Expr::Cast { expr, data_type, .. } if text_of(expr).is_some() => !may_be_domain(data_type),
         Expr::TypedString(typed) => !may_be_domain(&typed.data_type),
         Expr::Function(function) if framed(function) => false,
-        part => alone_safe(rules, part, &by_itself),
+        part => safe_by_itself(rules, part),
     };
     part.visit(&mut Unsure { sure: &sure }).is_continue()
 }
@@ -225,6 +224,11 @@ fn may_be_domain(data_type: &DataType) -> bool {
 struct Parts<'a> {
     always: &'a dyn Fn(&Expr) -> bool,
     sometimes: &'a dyn Fn(&Expr) -> bool,
+}
+
+/// True if `expr` cannot raise, as far as its parts do not.
+pub(super) fn safe_by_itself(rules: &Rules, expr: &Expr) -> bool {
+    alone_safe(rules, expr, &Parts { always: &|_| true, sometimes: &|_| true })
 }
 
 /// True if `expr` cannot raise, as far as its `parts` do not.
@@ -470,134 +474,6 @@ pub(super) fn constant(expr: &Expr) -> bool {
     row.is_continue()
 }
 
-/// True if `select` makes groups of its rows, or may: of one of all rows too.
-pub(super) fn aggregated(select: &Select) -> bool {
-    let plain = matches!(&select.group_by, GroupByExpr::Expressions(list, modifiers) if list.is_empty() && modifiers.is_empty());
-    !plain
-        || select.projection.iter().any(|item| match item {
-            SelectItem::UnnamedExpr(expr)
-            | SelectItem::ExprWithAlias { expr, .. }
-            | SelectItem::ExprWithAliases { expr, .. } => aggregates(expr),
-            SelectItem::QualifiedWildcard(..) | SelectItem::Wildcard(_) => false,
-        })
-}
-
-/// True if `expr` holds a call of an aggregate or window function outside of nested queries.
-fn aggregates(expr: &Expr) -> bool {
-    let mut outside = Outside { depth: 0 };
-    expr.visit(&mut outside).is_break()
-}
-
-/// True if the aggregates in `expr` may be left out, where constants decide, and what is left may raise on a row: PostgreSQL
-/// asks that of the rows before they are grouped.
-fn may_lose_aggregate(rules: &Rules, expr: &Expr) -> bool {
-    let by_itself = Parts { always: &|_| true, sometimes: &|_| true };
-    let (mut chooses, mut raises, mut depth) = (false, false, 0_usize);
-    let mut look = Beside {
-        see: &mut |part| {
-            chooses |= matches!(
-                part,
-                Expr::Case { .. }
-                    | Expr::Tuple(_)
-                    | Expr::Between { .. }
-                    | Expr::InList { .. }
-                    | Expr::BinaryOp { op: Op::And | Op::Or, .. }
-                    | Expr::IsDistinctFrom(..)
-                    | Expr::IsNotDistinctFrom(..)
-                    | Expr::IsNull(_)
-                    | Expr::IsNotNull(_)
-                    | Expr::IsTrue(_)
-                    | Expr::IsNotTrue(_)
-                    | Expr::IsFalse(_)
-                    | Expr::IsNotFalse(_)
-                    | Expr::IsUnknown(_)
-                    | Expr::IsNotUnknown(_)
-            ) || matches!(part, Expr::Function(function) if functions::may_skip(function));
-            raises |= match part {
-                Expr::Subquery(query)
-                | Expr::Exists { subquery: query, .. }
-                | Expr::InSubquery { subquery: query, .. } => !certain(rules, query.as_ref()),
-                part => !alone_safe(rules, part, &by_itself) && reads_ungrouped(part),
-            };
-        },
-        depth: &mut depth,
-    };
-    let _ = expr.visit(&mut look);
-    chooses && raises
-}
-
-/// True if `expr` has a column that is no aggregate's argument.
-fn reads_ungrouped(expr: &Expr) -> bool {
-    let (mut reads, mut depth) = (false, 0_usize);
-    let mut see = |part: &Expr| {
-        reads |= matches!(
-            part,
-            Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::CompoundFieldAccess { .. }
-        );
-    };
-    let _ = expr.visit(&mut Beside { see: &mut see, depth: &mut depth });
-    reads
-}
-
-/// Sees every part that does not stand in an aggregate.
-struct Beside<'a> {
-    see: &'a mut dyn FnMut(&Expr),
-    /// How many aggregates the part at hand stands in.
-    depth: &'a mut usize,
-}
-
-impl Visitor for Beside<'_> {
-    type Break = ();
-
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-        if is_aggregate(expr) {
-            *self.depth += 1;
-        } else if *self.depth == 0 {
-            (self.see)(expr);
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-        *self.depth -= usize::from(is_aggregate(expr));
-        ControlFlow::Continue(())
-    }
-}
-
-fn is_aggregate(expr: &Expr) -> bool {
-    matches!(expr, Expr::Function(function) if function.over.is_none() && functions::aggregate(function))
-}
-
-/// Looks for aggregates, but for those of nested queries.
-struct Outside {
-    depth: usize,
-}
-
-impl Visitor for Outside {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
-        self.depth += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-        match expr {
-            Expr::Function(function)
-                if self.depth == 0 && (function.over.is_some() || functions::aggregate(function)) =>
-            {
-                ControlFlow::Break(())
-            }
-            _ => ControlFlow::Continue(()),
-        }
-    }
-}
-
 /// True if `expr` compares a row that is spelled out with what is none, and may be a row of other columns.
 pub(super) fn is_row(expr: &Expr) -> bool {
     fn row(expr: &Expr) -> Option<usize> {
@@ -628,21 +504,6 @@ pub(super) fn is_row(expr: &Expr) -> bool {
         }
         Expr::Between { expr, low, high, .. } => !alike(expr, low) || !alike(expr, high) || nested(expr),
         _ => false,
-    }
-}
-
-/// The parts of `expr` that may be evaluated before the groups of its query are made, and so before the filter: databases take
-/// a condition apart at its ANDs, ORs and NOTs, and move what has no aggregate in it.
-pub(super) fn ungrouped<'e>(rules: &Rules, expr: &'e Expr) -> Vec<&'e Expr> {
-    match expr {
-        Expr::Nested(expr) | Expr::UnaryOp { op: UnaryOperator::Not, expr } => ungrouped(rules, expr),
-        Expr::BinaryOp { left, op: Op::And | Op::Or, right } => {
-            let mut parts = ungrouped(rules, left);
-            parts.extend(ungrouped(rules, right));
-            parts
-        }
-        expr if aggregates(expr) && !may_lose_aggregate(rules, expr) => Vec::new(),
-        expr => vec![expr],
     }
 }
 

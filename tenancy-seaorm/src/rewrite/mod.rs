@@ -15,6 +15,7 @@ mod expr;
 mod frames;
 mod from;
 mod functions;
+mod groups;
 mod insert;
 mod leak;
 mod literal;

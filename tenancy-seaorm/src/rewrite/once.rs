@@ -7,7 +7,8 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{Expr, Ident, Query, SetExpr, visit_expressions};
 
-use super::expr::{aggregated, certain, comparison, one_row};
+use super::expr::{certain, comparison, one_row};
+use super::groups::aggregated;
 use super::leak::folded;
 use super::operands::conjuncts;
 use super::walk::Walk;
