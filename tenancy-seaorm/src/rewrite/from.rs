@@ -136,7 +136,7 @@ impl Walk<'_> {
                 let left_guards = std::mem::replace(left, right);
                 self.outer(on, part, left_guards)?;
             }
-            JoinOperator::FullOuter(on) if self.joins_behind_barriers(on, left.len() + right.len()) => {
+            JoinOperator::FullOuter(on) if self.joins_behind_barriers(on, part, left.len() + right.len()) => {
                 self.sources.aliases += 1;
                 left.drain(..).chain(right).try_for_each(|guard| self.derive(&guard))?;
                 self.sources.aliases -= 1;
@@ -190,9 +190,10 @@ impl Walk<'_> {
 
     /// True if what stands in ON may fail, and all tables that it sees become derived ones, into which nothing is pushed then:
     /// PostgreSQL makes a FULL JOIN by equations alone, and a fence around one is none.
-    fn joins_behind_barriers(&self, on: &JoinConstraint, tables: usize) -> bool {
+    fn joins_behind_barriers(&self, on: &JoinConstraint, part: Segment, tables: usize) -> bool {
         let JoinConstraint::On(expr) = on else { return false };
-        self.rules.dialect == Dialect::Postgres
+        part.on.is_some()
+            && self.rules.dialect == Dialect::Postgres
             && self.rules.leaky == LeakyPredicates::Fence
             && self.sources.guards.len() - self.sources.item == tables
             && self.raises(expr)
