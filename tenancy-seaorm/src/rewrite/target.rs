@@ -5,7 +5,7 @@
 //! on a row: it looks for a unique index that has exactly these. Hence only plain forms are let through, which name
 //! columns and call functions of the allow-list; and a target that no INSERT has claimed in the end is refused.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use sqlparser::ast::{
     Expr, Function, FunctionArguments, Ident, ObjectName, Query, Statement, TableFactor, Visit, Visitor,
@@ -16,6 +16,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::expr;
 use super::functions;
+use super::heard;
 use super::rules::Rules;
 use super::token::{Kind, Tokens, parser_dialect};
 use crate::error::{Error, ErrorKind};
@@ -58,6 +59,11 @@ pub(super) fn cut(
     Ok(targets)
 }
 
+/// The tokens that [`cut`] took out.
+pub(super) fn ranges(targets: &[Target]) -> Vec<Range<usize>> {
+    targets.iter().map(|target| target.on + 2..target.action).collect()
+}
+
 impl Target {
     /// The target after the token `on`; none if the parser reads it itself, or if no DO follows.
     fn read(
@@ -74,7 +80,11 @@ impl Target {
         if !conditional && elements.iter().all(name) {
             return Ok(None);
         }
-        let parse = |(first, end): (usize, usize)| parse(&parsed[first..end], dialect);
+        let parse = |(first, end): (usize, usize)| {
+            let expr = parse(&parsed[first..end], dialect)?;
+            heard::check(toks, first..end, &expr.to_string(), dialect)?;
+            Ok(expr)
+        };
         Ok(Some(Self {
             on,
             action,

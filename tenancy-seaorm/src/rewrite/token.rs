@@ -66,6 +66,15 @@ impl<'a> Tokens<'a> {
         if sql.contains('\0') {
             return Err(unparsable("a NUL character"));
         }
+        let (mut tokens, parsed) = Self::split(sql, dialect)?;
+        tokens.match_parentheses()?;
+        tokens.bound_chains()?;
+        tokens.check_seams(dialect)?;
+        Ok((tokens, parsed))
+    }
+
+    /// Splits a text, and looks at no more than each token by itself.
+    pub(super) fn split(sql: &'a str, dialect: Sql) -> Result<(Self, Vec<TokenWithSpan>), Error> {
         let mut raw = Vec::with_capacity(sql.len() / 3 + 8);
         Tokenizer::new(parser_dialect(dialect), sql)
             .with_unescape(false)
@@ -73,9 +82,6 @@ impl<'a> Tokens<'a> {
             .map_err(|_| unparsable("text that does not split into tokens"))?;
         let mut tokens = Self { sql, toks: Vec::with_capacity(raw.len()), placeholders: Vec::new() };
         let parsed = tokens.place(raw, dialect)?;
-        tokens.match_parentheses()?;
-        tokens.bound_chains()?;
-        tokens.check_seams(dialect)?;
         Ok((tokens, parsed))
     }
 

@@ -1181,3 +1181,13 @@ SELECT note INTO@x FROM orders WHERE id = 1
 -- rows of VALUES that are computed
 -- not: mariadb
 WITH v(a) AS (VALUES (abs(-1))) SELECT o.id FROM orders o, v WHERE o.id = v.a
+--#
+-- FLT-32 a word that the parser passes over
+-- not: mariadb
+-- refused: unparsable
+SELECT count(*) FILTER FROM orders
+--#
+-- FLT-32 BINARY, of which the parser thinks that it holds for the whole comparison
+-- only: mariadb
+-- refused: unparsable
+SELECT id FROM orders WHERE BINARY note = 'a-one'
