@@ -10,9 +10,11 @@ use sqlparser::ast::{
     Expr, Ident, Select, SelectItem, SetExpr, TableFactor, TableWithJoins, visit_expressions,
 };
 
-use super::expr::{certain, may_raise};
-use super::leak::{Barrier, Sources, leaky};
+use super::barrier::Barrier;
+use super::certain::certain;
+use super::leak::{Sources, leaky};
 use super::names::{given_to_functions, name_of};
+use super::raising::may_raise;
 use super::walk::Walk;
 use crate::error::Error;
 use crate::policy::{Dialect, LeakyPredicates};

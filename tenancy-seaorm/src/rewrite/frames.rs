@@ -4,9 +4,9 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{Cte, Ident, ObjectNamePart, Query, SetExpr, Visit, Visitor, With, visit_relations};
 
+use super::barrier::Barrier;
+use super::certain::certain;
 use super::clause::unclear;
-use super::expr::certain;
-use super::leak::Barrier;
 use super::token::too_complex;
 use super::walk::{Walk, plain_body};
 use crate::error::Error;

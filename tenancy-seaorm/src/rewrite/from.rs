@@ -12,9 +12,9 @@ use sqlparser::ast::{
 use sqlparser::keywords::Keyword;
 
 use super::Broken;
+use super::barrier::Barrier;
 use super::clause::{Segment, items, segments, unclear};
 use super::edit::Piece;
-use super::leak::Barrier;
 use super::rules::Found;
 use super::token::Kind;
 use super::walk::Walk;

@@ -6,8 +6,9 @@ use sqlparser::ast::{
     BinaryOperator as Op, Expr, GroupByExpr, Query, Select, SelectItem, UnaryOperator, Visit, Visitor,
 };
 
-use super::expr::{certain, safe_by_itself};
+use super::certain::certain;
 use super::functions;
+use super::raising::safe_by_itself;
 use super::rules::Rules;
 
 /// The parts of `expr` that may be evaluated before the groups of its query are made, and so before the filter: databases take

@@ -9,7 +9,7 @@ use sqlparser::ast::{
 use sqlparser::keywords::Keyword;
 
 use super::clause::unclear;
-use super::expr::constant;
+use super::form::constant;
 use super::from::outer_join;
 use super::rules::Rules;
 use super::token::Tokens;

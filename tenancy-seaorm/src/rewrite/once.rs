@@ -7,7 +7,8 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{Expr, Ident, Query, SetExpr, visit_expressions};
 
-use super::expr::{certain, comparison, one_row};
+use super::certain::certain;
+use super::form::{comparison, one_row};
 use super::groups::aggregated;
 use super::leak::folded;
 use super::operands::conjuncts;

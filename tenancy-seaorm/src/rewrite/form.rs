@@ -1,0 +1,117 @@
+//! What an expression is, by its form alone.
+
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{
+    BinaryOperator as Op, Expr, FunctionArguments, GroupByExpr, Query, SelectItem, SetExpr, Value,
+    visit_expressions,
+};
+
+use super::functions;
+use crate::policy::Dialect;
+
+/// True if a query gives one row at most: a second one would be an error.
+pub(super) fn one_row(query: &Query) -> bool {
+    let SetExpr::Select(select) = query.body.as_ref() else { return false };
+    let GroupByExpr::Expressions(groups, modifiers) = &select.group_by else { return false };
+    groups.is_empty()
+        && modifiers.is_empty()
+        && !select.projection.is_empty()
+        && select.projection.iter().all(|item| match item {
+            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
+                matches!(expr, Expr::Function(function) if function.over.is_none() && functions::aggregate(function))
+            }
+            _ => false,
+        })
+}
+
+pub(super) fn is_tuple(expr: &Expr) -> bool {
+    match expr {
+        Expr::Nested(inner) => is_tuple(inner),
+        expr => matches!(expr, Expr::Tuple(_)),
+    }
+}
+
+pub(super) fn collated(dialect: Dialect, expr: &Expr) -> bool {
+    dialect == Dialect::Postgres
+        && visit_expressions(expr, |part| match part {
+            Expr::Collate { .. } => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        })
+        .is_break()
+}
+
+pub(super) fn comparison(op: &Op) -> bool {
+    matches!(op, Op::Eq | Op::NotEq | Op::Lt | Op::LtEq | Op::Gt | Op::GtEq | Op::Spaceship)
+}
+
+pub(super) fn text_of(expr: &Expr) -> Option<&str> {
+    let Expr::Value(value) = expr else { return None };
+    if let Value::SingleQuotedString(text) = &value.value { Some(text) } else { None }
+}
+
+/// True if `expr` reads no row: it raises, or not, whoever's rows there are.
+pub(super) fn constant(expr: &Expr) -> bool {
+    let row = visit_expressions(expr, |part| match part {
+        Expr::Identifier(_)
+        | Expr::CompoundIdentifier(_)
+        | Expr::CompoundFieldAccess { .. }
+        | Expr::Subquery(_)
+        | Expr::Exists { .. }
+        | Expr::InSubquery { .. }
+        | Expr::Wildcard(_)
+        | Expr::QualifiedWildcard(..) => ControlFlow::Break(()),
+        Expr::Function(function)
+            if matches!(function.args, FunctionArguments::Subquery(_)) || functions::varies(function) =>
+        {
+            ControlFlow::Break(())
+        }
+        _ => ControlFlow::Continue(()),
+    });
+    row.is_continue()
+}
+
+/// True if `expr` compares a row that is spelled out with what is none, and may be a row of other columns.
+pub(super) fn is_row(expr: &Expr) -> bool {
+    fn row(expr: &Expr) -> Option<usize> {
+        match expr {
+            Expr::Tuple(items) => Some(items.len()),
+            Expr::Nested(inner) => row(inner),
+            Expr::Function(function) if functions::is(function, "row") => {
+                Some(functions::values(function).len())
+            }
+            _ => None,
+        }
+    }
+    let alike = |a: &Expr, b: &Expr| match (row(a), row(b)) {
+        (None, None) => true,
+        (Some(a), Some(b)) => a == b,
+        // A query of several columns, whose number is known when the statement is read.
+        _ => matches!(a, Expr::Subquery(_)) || matches!(b, Expr::Subquery(_)),
+    };
+    let nested =
+        |expr: &Expr| matches!(expr, Expr::Tuple(items) if items.iter().any(|item| row(item).is_some()));
+    match expr {
+        Expr::BinaryOp { left, op, right } if comparison(op) => {
+            !alike(left, right) || nested(left) || nested(right)
+        }
+        Expr::IsDistinctFrom(a, b) | Expr::IsNotDistinctFrom(a, b) => !alike(a, b) || nested(a) || nested(b),
+        Expr::InList { expr, list, .. } => {
+            nested(expr) || list.iter().any(|item| !alike(expr, item) || nested(item))
+        }
+        Expr::Between { expr, low, high, .. } => !alike(expr, low) || !alike(expr, high) || nested(expr),
+        _ => false,
+    }
+}
+
+/// Where the bound pattern of a LIKE or GLOB stands.
+pub(super) fn bound_pattern(expr: &Expr) -> Option<sqlparser::tokenizer::Span> {
+    let (Expr::Like { pattern, .. }
+    | Expr::ILike { pattern, .. }
+    | Expr::BinaryOp { op: Op::Glob, right: pattern, .. }) = expr
+    else {
+        return None;
+    };
+    let Expr::Value(value) = pattern.as_ref() else { return None };
+    matches!(value.value, Value::Placeholder(_)).then_some(value.span)
+}
