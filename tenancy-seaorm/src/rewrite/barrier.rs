@@ -29,6 +29,10 @@ pub(super) struct Barrier {
 impl Walk<'_> {
     pub(super) fn raise_barriers(&mut self) -> Result<(), Error> {
         for last in std::mem::take(&mut self.sources.hidden) {
+            if self.fenced.contains(&last) {
+                continue;
+            }
+            self.fenced.push(last);
             let limit = self.limit();
             self.edits.after_inner(last, Piece::text(limit));
             self.note("", "fence");
@@ -40,11 +44,11 @@ impl Walk<'_> {
     }
 
     pub(super) fn raise(&mut self, barrier: Barrier) -> Result<(), Error> {
-        if barrier.locked {
-            return Err(leaky("a locking query under a predicate that may fail on other tenants' rows"));
-        }
         if barrier.stands || self.fenced.contains(&barrier.close) {
             return Ok(());
+        }
+        if barrier.locked {
+            return Err(leaky("a locking query under a predicate that may fail on other tenants' rows"));
         }
         self.fenced.push(barrier.close);
         self.note("", "fence");

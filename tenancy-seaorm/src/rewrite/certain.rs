@@ -3,11 +3,12 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    ArrayElemTypeDef, DataType, Expr, Function, LimitClause, Query, Select, TableFactor, Value, Visit,
-    Visitor, WindowType,
+    ArrayElemTypeDef, DataType, Expr, Function, LimitClause, NonBlock, Query, Select, TableFactor, Value,
+    Visit, Visitor, WindowType,
 };
 
 use super::form::text_of;
+use super::functions;
 use super::raising::safe_by_itself;
 use super::rules::Rules;
 
@@ -20,6 +21,7 @@ pub(super) fn certain(rules: &Rules, part: &impl Visit) -> bool {
         Expr::Cast { expr, data_type, .. } if text_of(expr).is_some() => !may_be_domain(data_type),
         Expr::TypedString(typed) => !may_be_domain(&typed.data_type),
         Expr::Function(function) if framed(function) => false,
+        Expr::Function(function) if functions::counts(function) => true,
         part => safe_by_itself(rules, part),
     };
     part.visit(&mut Unsure { sure: &sure }).is_continue()
@@ -45,7 +47,8 @@ impl Visitor for Unsure<'_> {
             Some(LimitClause::OffsetCommaLimit { offset, limit }) => plain(offset) && plain(limit),
         };
         let fetched = query.fetch.as_ref().and_then(|fetch| fetch.quantity.as_ref()).is_none_or(plain);
-        if limited && fetched { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        let waits = !query.locks.iter().any(|lock| matches!(lock.nonblock, Some(NonBlock::Nowait)));
+        if limited && fetched && waits { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
 
     /// Frames of windows may begin before the first row.

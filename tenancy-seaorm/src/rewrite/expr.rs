@@ -47,6 +47,10 @@ pub(super) fn check(rules: &Rules, expr: &Expr) -> Result<(), Error> {
         Expr::Value(value) if matches!(&value.value, Value::Placeholder(name) if !name[1..].bytes().all(|byte| byte.is_ascii_digit())) => {
             Err(unclear("a named parameter"))
         }
+        // SQLite takes a string for a name where one is due, and sqlparser for nothing else.
+        Expr::CompoundIdentifier(parts) if parts.iter().any(|part| part.quote_style == Some('\'')) => {
+            Err(unclear("a string in the place of a name"))
+        }
         Expr::Identifier(ident) if is_reserved(rules, ident) => {
             Err(unclear("a keyword in the place of a column"))
         }

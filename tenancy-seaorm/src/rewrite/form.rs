@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    BinaryOperator as Op, Expr, FunctionArguments, GroupByExpr, Query, SelectItem, SetExpr, Value,
-    visit_expressions,
+    BinaryOperator as Op, Expr, FunctionArguments, GroupByExpr, LimitClause, Query, SelectItem, SetExpr,
+    Value, visit_expressions,
 };
 
 use super::functions;
@@ -12,6 +12,13 @@ use crate::policy::Dialect;
 
 /// True if a query gives one row at most: a second one would be an error.
 pub(super) fn one_row(query: &Query) -> bool {
+    let one = |limit: &Expr| matches!(limit, Expr::Value(value) if matches!(&value.value, Value::Number(number, _) if number.to_string() == "1"));
+    let limited = matches!(&query.limit_clause, Some(LimitClause::LimitOffset { limit: Some(limit), .. }) if one(limit));
+    limited || aggregates_alone(query)
+}
+
+/// True if a query gives aggregates of all its rows, and nothing else.
+pub(super) fn aggregates_alone(query: &Query) -> bool {
     let SetExpr::Select(select) = query.body.as_ref() else { return false };
     let GroupByExpr::Expressions(groups, modifiers) = &select.group_by else { return false };
     groups.is_empty()
@@ -41,6 +48,31 @@ pub(super) fn collated(dialect: Dialect, expr: &Expr) -> bool {
         .is_break()
 }
 
+/// True if `one` is a column and `other` a constant, or both are rows of them.
+pub(super) fn columns_beside(one: &Expr, other: &Expr) -> bool {
+    match (one, other) {
+        (Expr::Nested(one), other) => columns_beside(one, other),
+        (one, Expr::Nested(other)) => columns_beside(one, other),
+        (Expr::Tuple(columns), Expr::Tuple(values)) => {
+            columns.len() == values.len()
+                && columns.iter().zip(values).all(|(column, value)| columns_beside(column, value))
+        }
+        (one, other) => is_column(one) && constant(other),
+    }
+}
+
+pub(super) fn is_column(expr: &Expr) -> bool {
+    match expr {
+        Expr::Identifier(_) => true,
+        Expr::CompoundIdentifier(parts) => !parts.last().is_some_and(functions::raises_as_column),
+        _ => false,
+    }
+}
+
+pub(super) fn is_number(expr: &Expr) -> bool {
+    matches!(expr, Expr::Value(value) if matches!(value.value, Value::Number(..)))
+}
+
 pub(super) fn comparison(op: &Op) -> bool {
     matches!(op, Op::Eq | Op::NotEq | Op::Lt | Op::LtEq | Op::Gt | Op::GtEq | Op::Spaceship)
 }
@@ -52,7 +84,10 @@ pub(super) fn text_of(expr: &Expr) -> Option<&str> {
 
 /// True if `expr` reads no row: it raises, or not, whoever's rows there are.
 pub(super) fn constant(expr: &Expr) -> bool {
+    let mut names = Vec::new();
     let row = visit_expressions(expr, |part| match part {
+        // The names of arguments.
+        Expr::Identifier(_) if names.contains(&std::ptr::from_ref(part)) => ControlFlow::Continue(()),
         Expr::Identifier(_)
         | Expr::CompoundIdentifier(_)
         | Expr::CompoundFieldAccess { .. }
@@ -65,6 +100,10 @@ pub(super) fn constant(expr: &Expr) -> bool {
             if matches!(function.args, FunctionArguments::Subquery(_)) || functions::varies(function) =>
         {
             ControlFlow::Break(())
+        }
+        Expr::Function(function) => {
+            names.extend(functions::names_of_arguments(function));
+            ControlFlow::Continue(())
         }
         _ => ControlFlow::Continue(()),
     });

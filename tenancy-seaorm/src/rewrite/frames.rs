@@ -115,7 +115,9 @@ impl Walk<'_> {
             let close = self.token(closing_paren_token.0.span)?;
             // RECURSIVE alone says nothing: a sibling that does not read itself is like any other.
             let recursive = with.recursive && self.reads(query, &name)?;
-            let stands = limited || recursive || writes(query);
+            // PostgreSQL merges none that locks rows.
+            let locks = locked && self.rules.dialect == Dialect::Postgres;
+            let stands = limited || recursive || locks || writes(query);
             let barrier = Barrier { close, lateral: None, stands, locked };
             let earlier = |name: &str| ctes.iter().any(|cte| cte.unsure && cte.name == name);
             let unsure = !certain(self.rules, query.as_ref()) || self.reads_unsure(query.as_ref(), &earlier);

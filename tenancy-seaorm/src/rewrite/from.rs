@@ -136,11 +136,9 @@ impl Walk<'_> {
                 let left_guards = std::mem::replace(left, right);
                 self.outer(on, part, left_guards)?;
             }
-            JoinOperator::FullOuter(on) if self.joins_behind_barriers(on, part, left.len() + right.len()) => {
-                self.sources.aliases += 1;
-                left.drain(..).chain(right).try_for_each(|guard| self.derive(&guard))?;
-                self.sources.aliases -= 1;
-                self.raise_barriers()?;
+            JoinOperator::FullOuter(on) if self.joins_behind_barriers(on, part) => {
+                left.clear();
+                self.behind_barriers()?;
             }
             JoinOperator::Right(on) | JoinOperator::RightOuter(on) | JoinOperator::FullOuter(on) => {
                 self.constraint(on, part)?;
@@ -188,15 +186,28 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// True if what stands in ON may fail, and all tables that it sees become derived ones, into which nothing is pushed then:
-    /// PostgreSQL makes a FULL JOIN by equations alone, and a fence around one is none.
-    fn joins_behind_barriers(&self, on: &JoinConstraint, part: Segment, tables: usize) -> bool {
+    /// True if what stands in ON may fail: PostgreSQL makes a FULL JOIN by equations alone, and a fence around one is none.
+    fn joins_behind_barriers(&self, on: &JoinConstraint, part: Segment) -> bool {
         let JoinConstraint::On(expr) = on else { return false };
         part.on.is_some()
             && self.rules.dialect == Dialect::Postgres
             && self.rules.leaky == LeakyPredicates::Fence
-            && self.sources.guards.len() - self.sources.item == tables
             && self.raises(expr)
+    }
+
+    /// Makes derived tables of all tables that ON of the join at hand sees, into which nothing is pushed then.
+    fn behind_barriers(&mut self) -> Result<(), Error> {
+        self.sources.aliases += 1;
+        for guard in self.sources.guards[self.sources.item..].to_vec() {
+            let last = guard.name.1;
+            if self.sources.derived.contains(&last) {
+                self.sources.hidden.push(last);
+            } else {
+                self.derive(&guard)?;
+            }
+        }
+        self.sources.aliases -= 1;
+        self.raise_barriers()
     }
 
     /// The condition in the tree and the one in the text must be of one kind.
@@ -359,6 +370,7 @@ impl Walk<'_> {
         self.edits.after_inner(last, inner);
         self.edits.after(last, Piece::text(closing));
         self.note(&guard.table, "derived table");
+        self.sources.derived.push(last);
         if self.sources.aliases > 0 {
             self.sources.hidden.push(last);
         }

@@ -9,7 +9,7 @@ use sqlparser::ast::{Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgum
 use super::rules::Rules;
 use crate::error::{Error, ErrorKind, shown};
 use crate::policy::Dialect;
-use lists::{AGGREGATES, ELSEWHERE, PLAIN, SAFE, SAFE_IN_SQLITE, TABLE, VARYING};
+use lists::{AGGREGATES, ELSEWHERE, OF_ROWS, PLAIN, SAFE, SAFE_IN_SQLITE, TABLE, VARYING};
 
 pub(super) fn check(rules: &Rules, function: &Function) -> Result<(), Error> {
     if function.uses_odbc_syntax || !matches!(function.parameters, FunctionArguments::None) {
@@ -60,9 +60,40 @@ fn folded(rules: &Rules, part: &Ident) -> Result<String, Error> {
     Ok(if rules.dialect == Dialect::Postgres { name } else { name.to_ascii_lowercase() })
 }
 
+/// The name without the schema of what is built in.
 fn plain_name(function: &Function) -> Option<String> {
-    let [part] = &function.name.0[..] else { return None };
+    let part = match &function.name.0[..] {
+        [part] => part,
+        [schema, part] if schema.as_ident()?.value.eq_ignore_ascii_case("pg_catalog") => part,
+        _ => return None,
+    };
     Some(part.as_ident()?.value.to_ascii_lowercase())
+}
+
+/// True if PostgreSQL reads `row.name` as the call of an aggregate, should the row have no such column.
+pub(super) fn aggregate_as_column(name: &Ident) -> bool {
+    AGGREGATES.contains(&name.value.to_ascii_lowercase().as_str())
+}
+
+/// The same of a function that takes a whole row, and may raise.
+pub(super) fn raises_as_column(name: &Ident) -> bool {
+    OF_ROWS.contains(&name.value.to_ascii_lowercase().as_str())
+}
+
+/// True if an aggregate cannot raise, whatever it is given.
+pub(super) fn counts(function: &Function) -> bool {
+    let name = plain_name(function);
+    let counts = matches!(name.as_deref(), Some("count" | "min" | "max" | "bool_and" | "bool_or" | "every"));
+    counts && aggregate(function) && function.over.is_none()
+}
+
+/// True if `expr` is a text search query of constants.
+pub(super) fn searches(function: &Function) -> bool {
+    let name = plain_name(function);
+    matches!(
+        name.as_deref(),
+        Some("to_tsquery" | "plainto_tsquery" | "phraseto_tsquery" | "websearch_to_tsquery")
+    )
 }
 
 pub(super) fn aggregate(function: &Function) -> bool {
@@ -87,6 +118,16 @@ pub(super) fn is(function: &Function, name: &str) -> bool {
 /// Gives one of its arguments, in a type that holds them all.
 pub(super) fn chooses(function: &Function) -> bool {
     matches!(plain_name(function).as_deref(), Some("coalesce" | "greatest" | "least" | "nullif"))
+}
+
+/// The expressions that are no more than the names of arguments: `days` of `make_interval(days => 1)`.
+pub(super) fn names_of_arguments(function: &Function) -> Vec<*const Expr> {
+    let FunctionArguments::List(list) = &function.args else { return Vec::new() };
+    let names = list.args.iter().filter_map(|arg| match arg {
+        FunctionArg::ExprNamed { name, .. } => Some(std::ptr::from_ref(name)),
+        _ => None,
+    });
+    names.collect()
 }
 
 /// What a function is given.

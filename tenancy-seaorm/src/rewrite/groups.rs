@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     BinaryOperator as Op, Expr, GroupByExpr, Query, Select, SelectItem, UnaryOperator, Visit, Visitor,
+    visit_expressions,
 };
 
 use super::certain::certain;
@@ -26,16 +27,26 @@ pub(super) fn ungrouped<'e>(rules: &Rules, expr: &'e Expr) -> Vec<&'e Expr> {
     }
 }
 
-/// True if `select` makes groups of its rows, or may: of one of all rows too.
+/// True if `select` makes groups of its rows, or may: of one of all rows too. `c.count` is a call where `c` has no such column.
 pub(super) fn aggregated(select: &Select) -> bool {
     let plain = matches!(&select.group_by, GroupByExpr::Expressions(list, modifiers) if list.is_empty() && modifiers.is_empty());
     !plain
         || select.projection.iter().any(|item| match item {
             SelectItem::UnnamedExpr(expr)
             | SelectItem::ExprWithAlias { expr, .. }
-            | SelectItem::ExprWithAliases { expr, .. } => aggregates(expr),
+            | SelectItem::ExprWithAliases { expr, .. } => aggregates(expr) || names_aggregate(expr),
             SelectItem::QualifiedWildcard(..) | SelectItem::Wildcard(_) => false,
         })
+}
+
+fn names_aggregate(expr: &Expr) -> bool {
+    visit_expressions(expr, |part| match part {
+        Expr::CompoundIdentifier(parts) if parts.last().is_some_and(functions::aggregate_as_column) => {
+            ControlFlow::Break(())
+        }
+        _ => ControlFlow::Continue(()),
+    })
+    .is_break()
 }
 
 /// True if `expr` holds a call of an aggregate or window function outside of nested queries.
@@ -67,7 +78,7 @@ fn may_lose_aggregate(rules: &Rules, expr: &Expr) -> bool {
                     | Expr::IsNotFalse(_)
                     | Expr::IsUnknown(_)
                     | Expr::IsNotUnknown(_)
-            ) || matches!(part, Expr::Function(function) if functions::may_skip(function));
+            ) || matches!(part, Expr::Function(function) if functions::may_skip(function) || functions::is(function, "row"));
             raises |= match part {
                 Expr::Subquery(query)
                 | Expr::Exists { subquery: query, .. }

@@ -6,6 +6,7 @@
 //! A fence orders them: `CASE WHEN <filter> THEN (<predicate>) END` for tables, and `OFFSET 0` for nested queries,
 //! into which the planner then pushes nothing.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{BinaryOperator, Expr, Ident, Select, SelectItem, visit_expressions};
@@ -37,6 +38,8 @@ pub(super) struct Sources {
     pub(super) barriers: Vec<Barrier>,
     /// The last tokens of the names of tables that an alias hides: they stand in derived tables of their own.
     pub(super) hidden: Vec<usize>,
+    /// The last tokens of the names of all tables that became derived ones.
+    pub(super) derived: Vec<usize>,
     /// How many aliases hide the tables of the join at hand.
     pub(super) aliases: usize,
     /// There is an outer join, so that a table's columns may be NULL.
@@ -84,7 +87,8 @@ impl Walk<'_> {
             }
         }
         // Without a table of tenants too: a constant that fails would be asked for where a row of another query comes to it.
-        if self.nested() && select.projection.iter().any(|item| self.exposed(item)) {
+        let unseen = self.is_asked_for_rows(select, start);
+        if self.nested() && !unseen && select.projection.iter().any(|item| self.exposed(item)) {
             self.stands_alone_on_mysql(select, start)?;
             self.fence_query(start)?;
         }
@@ -117,6 +121,9 @@ impl Walk<'_> {
 
     /// True if a predicate may fail on a row of another tenant.
     pub(super) fn raises(&self, part: &Expr) -> bool {
+        if self.asks_no_row(part) {
+            return false;
+        }
         may_raise(self.rules, part)
             || (self.runs_once(part) && !self.is_joined(part))
             || self.compares_rows(part)
@@ -144,7 +151,7 @@ impl Walk<'_> {
                     Some((side, guard)) => {
                         self.fence_value(side, std::slice::from_ref(guard), self.sources.nullable)?;
                     }
-                    None => self.fence(range, &guards, self.sources.nullable)?,
+                    None => self.fence(range, &self.read_by(part, &guards), self.sources.nullable)?,
                 }
                 fenced = true;
             } else if !bare && self.nests(range) {
@@ -204,6 +211,32 @@ impl Walk<'_> {
         };
         let guard = guards.iter().find(|guard| reads_only(self.rules, side, &guard.qualifier))?;
         (guards.len() > 1 && !self.nests(range)).then_some((range, guard))
+    }
+
+    /// Those of `guards` whose tables `part` reads: a database asks it of a row of theirs as soon as it has one, and not of rows
+    /// that are joined already. All of them where that is not certain.
+    fn read_by(&self, part: &Expr, guards: &[Guard]) -> Vec<Guard> {
+        let mut read = HashSet::new();
+        let plain = visit_expressions(part, |part| match part {
+            Expr::CompoundIdentifier(parts) if matches!(&parts[..], [table, _] if self.names_own(table)) => {
+                read.extend(self.rules.fold(&parts[0]));
+                ControlFlow::Continue(())
+            }
+            Expr::Identifier(_)
+            | Expr::CompoundIdentifier(_)
+            | Expr::CompoundFieldAccess { .. }
+            | Expr::Subquery(_)
+            | Expr::Exists { .. }
+            | Expr::InSubquery { .. }
+            | Expr::Wildcard(_)
+            | Expr::QualifiedWildcard(..) => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        });
+        let of = |guard: &&Guard| read.contains(&folded(&guard.qualifier));
+        let some: Vec<_> = guards.iter().filter(of).cloned().collect();
+        let certain =
+            plain.is_continue() && self.rules.dialect == Dialect::Postgres && !self.sources.nullable;
+        if certain && !some.is_empty() { some } else { guards.to_vec() }
     }
 
     /// True if there is a query between these tokens.
@@ -270,17 +303,18 @@ impl Walk<'_> {
     /// Refuses a fence beside what makes the tenant column equal to something: MySQL puts that in the column's place, in the
     /// fence too, which decides nothing then.
     fn decides(&self, guards: &[Guard]) -> Result<(), Error> {
-        let plain = |text: &str| text.trim_matches(['`', '"']).to_ascii_lowercase();
-        let named = |i: usize| guards.iter().any(|guard| plain(self.toks.text(i)) == plain(&guard.column));
-        let equated = |i: usize| self.toks.keyword(i) == Some(Keyword::NATURAL) || named(i);
         if self.rules.dialect != Dialect::MySql {
             return Ok(());
         }
-        if (0..self.toks.len()).any(equated) {
+        let plain = |text: &str| text.trim_matches(['`', '"']).to_ascii_lowercase();
+        // Once for a statement, which may have many fences.
+        let words =
+            self.words.get_or_init(|| (0..self.toks.len()).map(|i| plain(self.toks.text(i))).collect());
+        if words.contains("natural") || guards.iter().any(|guard| words.contains(&plain(&guard.column))) {
             return Err(leaky("a predicate that may fail, in a statement that names the tenant column"));
         }
         // Whatever `*` gives, a list of columns may rename.
-        if self.nested_star() {
+        if *self.star.get_or_init(|| self.nested_star()) {
             return Err(leaky("a predicate that may fail, in a statement with `*` in a nested query"));
         }
         Ok(())

@@ -5,13 +5,16 @@
 
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{Expr, Ident, Query, SetExpr, visit_expressions};
+use sqlparser::ast::{Expr, Ident, Query, Select, SetExpr, Visit, Visitor, visit_expressions};
+use sqlparser::keywords::Keyword;
 
 use super::certain::certain;
-use super::form::{comparison, one_row};
+use super::form::{aggregates_alone, comparison};
+use super::functions;
 use super::groups::aggregated;
 use super::leak::folded;
 use super::operands::conjuncts;
+use super::token::Kind;
 use super::walk::Walk;
 use crate::policy::Dialect;
 
@@ -55,6 +58,15 @@ impl Walk<'_> {
         }
     }
 
+    /// True if `part` reads no row of this query nor of one around it: PostgreSQL asks it once, before it reads any table.
+    ///
+    /// It is not fenced then: whoever's rows there are, it fails, or not, as it would without them.
+    pub(super) fn asks_no_row(&self, part: &Expr) -> bool {
+        let alone = |query: &Query| self.stands_alone(query);
+        self.rules.dialect == Dialect::Postgres
+            && part.visit(&mut Rowless { alone: &alone, depth: 0 }).is_continue()
+    }
+
     fn stands_alone(&self, query: &Query) -> bool {
         let inside = self.rules.names_inside(query);
         let inner = |table: &Ident| self.rules.fold(table).is_ok_and(|table| inside.contains(&table));
@@ -77,7 +89,7 @@ impl Walk<'_> {
     fn correlated(&self, query: &Query) -> bool {
         let SetExpr::Select(select) = query.body.as_ref() else { return false };
         // Of no rows at all, HAVING and aggregates are evaluated still.
-        let over_rows = !aggregated(select) || one_row(query);
+        let over_rows = !aggregated(select) || aggregates_alone(query);
         if select.having.is_some() || !over_rows {
             return false;
         }
@@ -99,7 +111,74 @@ impl Walk<'_> {
         self.rules.fold(name).is_ok_and(|name| guards.any(|guard| folded(&guard.qualifier) == name))
     }
 
+    /// True if the query whose SELECT is token `start` is that of EXISTS, and PostgreSQL leaves its columns out: it has neither
+    /// groups nor branches, and calls nothing that may give several rows.
+    pub(super) fn is_asked_for_rows(&self, select: &Select, start: usize) -> bool {
+        let asked = start > 1 && self.toks.keyword(start - 2) == Some(Keyword::EXISTS);
+        let calls = visit_expressions(&select.projection, |part| match part {
+            Expr::Function(_) => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        });
+        let plain = self.frames.last().is_some_and(|frame| !frame.limited && !frame.locked);
+        asked
+            && self.rules.dialect == Dialect::Postgres
+            && !aggregated(select)
+            && select.having.is_none()
+            && plain
+            && !self.branches(start)
+            && calls.is_continue()
+    }
+
+    /// True if UNION, EXCEPT or INTERSECT follows the SELECT at token `start`.
+    fn branches(&self, start: usize) -> bool {
+        let mut i = start;
+        while i < self.toks.len() && !self.toks.is(i, Kind::Close) {
+            if matches!(self.toks.keyword(i), Some(Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT)) {
+                return true;
+            }
+            i = self.toks.next(i);
+        }
+        false
+    }
+
     pub(super) fn names_own(&self, name: &Ident) -> bool {
         self.rules.fold(name).is_ok_and(|name| self.sources.names.contains(&name))
+    }
+}
+
+/// Looks for a column, for a query that may read one, and for what gives another value each time.
+struct Rowless<'a> {
+    alone: &'a dyn Fn(&Query) -> bool,
+    /// How many queries the expression at hand stands in.
+    depth: usize,
+}
+
+impl Visitor for Rowless<'_> {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        if self.depth == 0 && !(self.alone)(query) {
+            return ControlFlow::Break(());
+        }
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        let reads = match expr {
+            Expr::Identifier(_)
+            | Expr::CompoundIdentifier(_)
+            | Expr::CompoundFieldAccess { .. }
+            | Expr::Wildcard(_)
+            | Expr::QualifiedWildcard(..) => self.depth == 0,
+            Expr::Function(function) => functions::varies(function),
+            _ => false,
+        };
+        if reads { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }

@@ -181,6 +181,7 @@ impl<'a> Tokens<'a> {
                 return Err(unparsable("an operator that could begin a comment"));
             }
             let Some(next) = self.toks.get(i + 1) else { break };
+            self.check_type(i, dialect)?;
             if tok.end != next.start {
                 continue;
             }
@@ -197,6 +198,20 @@ impl<'a> Tokens<'a> {
             if glued || comment || unicode {
                 return Err(unparsable("tokens without a space between them"));
             }
+        }
+        Ok(())
+    }
+
+    /// Refuses `pg_catalog.regclass 'orders'`, a literal of a type which the parser takes for a column of that name.
+    fn check_type(&self, i: usize, dialect: Sql) -> Result<(), Error> {
+        let name = match self.toks[i].kind {
+            Kind::Quoted => self.text(i).starts_with('"'),
+            Kind::Word(_) => i > 0 && self.is(i - 1, Kind::Period),
+            _ => false,
+        };
+        let literal = self.is(i + 1, Kind::Quoted) && !self.text(i + 1).starts_with('"');
+        if dialect == Sql::Postgres && name && literal {
+            return Err(unparsable("a literal behind the name of its type; use a cast"));
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! The visitor is derived from the tree's types, so it reaches every nested query wherever it stands, in syntax that
 //! did not exist when this was written too. What is reached is on an allow-list, or it is refused.
 
+use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
@@ -49,6 +50,10 @@ pub(super) struct Walk<'a> {
     pub(super) changes: bool,
     /// A column is named with its schema.
     pub(super) schemas: bool,
+    /// All words of the text, folded and without their quotes.
+    pub(super) words: OnceCell<HashSet<String>>,
+    /// Whether a nested query has `*` for its columns.
+    pub(super) star: OnceCell<bool>,
     /// The functions in FROM, wherever.
     given: Vec<Given>,
     /// Where the query that feeds an INSERT stands in memory.
@@ -85,6 +90,8 @@ impl<'a> Walk<'a> {
             in_insert: false,
             changes: false,
             schemas: toks.names_schemas(),
+            words: OnceCell::new(),
+            star: OnceCell::new(),
             given: Vec::new(),
             inserted: None,
             returning: None,

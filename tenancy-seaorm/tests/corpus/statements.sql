@@ -1191,3 +1191,39 @@ SELECT count(*) FILTER FROM orders
 -- only: mariadb
 -- refused: unparsable
 SELECT id FROM orders WHERE BINARY note = 'a-one'
+--#
+-- FLT-30 a literal of a quoted type, which the parser takes for a column
+-- only: postgres
+-- refused: unparsable
+SELECT "regclass" 'orders', pg_catalog.regnamespace '2200'
+--#
+-- FLT-32 a string that SQLite takes for a name
+-- only: sqlite
+-- refused: construct_not_allowed
+SELECT o.'rowid', id FROM orders o
+--#
+-- FLT-33 HAVING over a row that is spelled out, of which a part is moved before the groups
+-- only: postgres
+-- fenced, in shared tables
+-- refused: leaky_predicate
+SELECT note FROM orders GROUP BY note HAVING ROW('x' ~ note, true) = ROW(true, count(*) > 0)
+--#
+-- FLT-33 a function of a whole row, called as a column
+-- only: postgres
+SELECT o.id FROM orders o WHERE o.to_jsonb IS NULL
+--#
+-- a chain of FULL JOINs, the last one by what may be converted
+-- only: postgres
+SELECT o.id, c.id AS cid, t.id AS tid FROM orders o FULL JOIN customers c ON c.id = o.id FULL JOIN tags t ON t.id = coalesce(o.id, c.id)
+--#
+-- the same behind a LEFT JOIN
+-- only: postgres
+SELECT o.id, c.id AS cid, t.id AS tid FROM orders o LEFT JOIN customers c ON c.id = o.customer_id FULL JOIN tags t ON lower(t.name) = lower(coalesce(o.note, c.name))
+--#
+-- a condition that reads no row fails once, whoever's rows there are
+-- only: postgres
+SELECT o.id FROM orders o WHERE EXISTS (SELECT 1 FROM countries c WHERE 1 / (length(c.code) - length(c.code)) > 0)
+--#
+-- keys of a page, and filters that may be left out
+-- only: postgres
+SELECT o.id FROM orders o WHERE (o.total, o.id) > (1::int, 1::bigint) AND (NULL::bigint IS NULL OR o.id = 1) ORDER BY o.total, o.id LIMIT 2

@@ -121,6 +121,24 @@ pub(super) const AGGREGATES: &[&str] = &[
     "xmlagg",
 ];
 
+/// Take a row of any type, and may raise on what is in it.
+pub(super) const OF_ROWS: &[&str] = &[
+    "concat",
+    "hash_record",
+    "hash_record_extended",
+    "json_build_array",
+    "json_build_object",
+    "jsonb_build_array",
+    "jsonb_build_object",
+    "quote_literal",
+    "quote_nullable",
+    "record_out",
+    "record_send",
+    "row_to_json",
+    "to_json",
+    "to_jsonb",
+];
+
 /// Allowed, but able to raise on some value.
 pub(super) const PLAIN: &[&str] = &[
     "abs",

@@ -44,7 +44,9 @@ fn a_join_by_in_is_not_fenced() {
         "SELECT id FROM orders WHERE id IN (SELECT 1 / c.id FROM countries c WHERE true OR c.id = orders.id)"
     ));
     assert!(fenced(&format!("SELECT id FROM orders WHERE id NOT IN {query}")));
-    assert!(fenced(&format!("SELECT id FROM orders WHERE 5 IN {query}")));
+    // Asked once, whoever's rows there are.
+    assert!(!fenced(&format!("SELECT id FROM orders WHERE 5 IN {query}")));
+    assert!(fenced(&format!("SELECT id FROM orders WHERE 5 IN {query} OR open")));
     assert!(fenced(&format!("SELECT id FROM orders WHERE (id IN {query}) IS NOT NULL")));
     assert!(fenced(&format!(
         "SELECT orders.id FROM tags LEFT JOIN orders ON true WHERE orders.id IN {query}"
@@ -61,7 +63,8 @@ fn a_query_for_each_row_is_not_fenced() {
     };
     assert!(!exists("c.id = orders.id"));
     assert!(exists("(c.id = 1 OR orders.id = 1)"));
-    assert!(exists("c.id = 1"));
+    assert!(!exists("c.id = 1"));
+    assert!(exists("c.id = 1 AND random() > 2"));
 }
 
 /// Each condition by itself, so that an index serves those that need no fence, and what is unknown keeps off the rest.
@@ -259,4 +262,116 @@ fn ordinary_statements_pass() {
         "WITH v(a) AS (VALUES (abs(-1))) SELECT o.id FROM orders o, v WHERE o.id = v.a",
     );
     assert!(values.contains("(SELECT * FROM (VALUES (abs(-1))) LIMIT -1 OFFSET 0)"), "{values}");
+}
+
+/// Without a fence around it an index serves a condition, and a constant in it still comes after the filter: what converts
+/// it, and what compares a column with it, cost twice as much.
+#[test]
+fn constants_beside_columns_need_no_fence() {
+    for condition in [
+        "id = -1 OR id = 77",
+        r#"kind = CAST($1 AS "mood") OR kind = CAST($2 AS "mood")"#,
+        "(created, id) > ($1::timestamptz, $2::bigint)",
+        "(a, b) IN (($1::int, 2), (3, 4))",
+        "($1::bigint IS NULL OR id = $1)",
+        "created > now() - interval '1 day' OR id = 77",
+        "created > now() - make_interval(days => $1)",
+        "id = ANY(ARRAY[1, 2, 3])",
+        "labels @> ARRAY['a'] OR labels @> ARRAY['b']",
+        "note @@ to_tsquery('simple', 'word')",
+        "note LIKE '%' || $1 || '%'",
+        "created = (SELECT max(p.created) FROM orders p)",
+        "id = (SELECT id FROM tags WHERE name = $1 LIMIT 1)",
+        "id = (SELECT id FROM tags ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)",
+        "EXISTS (SELECT t.qty * 2 FROM tags t WHERE t.id = orders.id)",
+    ] {
+        let sql = format!("SELECT id FROM orders WHERE {condition}");
+        let scoped = scoped(Dialect::Postgres, &sql);
+        assert!(
+            scoped.starts_with("SELECT") && !scoped.contains("CASE") && !scoped.contains("OFFSET"),
+            "{scoped}"
+        );
+    }
+    for condition in [
+        "open OR $1::int IS NULL",
+        "open OR to_date($1, 'YYYY') IS NULL",
+        "(open, to_date($1, 'YYYY')) IS NULL",
+        "open OR id = (SELECT id FROM tags WHERE id = $1::int LIMIT 1)",
+        "id = (SELECT id FROM tags WHERE name = $1 LIMIT 2)",
+        "id = (SELECT id FROM tags ORDER BY id LIMIT 1 FOR UPDATE NOWAIT)",
+        "id = ANY(ARRAY[]::int[])",
+        "open OR 1 / total > 0",
+        "open OR orders.to_jsonb IS NULL",
+        "note LIKE $1 || name",
+        "note @@ to_tsquery(name)",
+        "id IN (SELECT c.id FROM countries c WHERE c.x = $1::int) OR open",
+    ] {
+        assert!(fenced(&format!("SELECT id FROM orders WHERE {condition}")), "{condition}");
+    }
+}
+
+/// FLT-33: a condition is asked of the rows of one table as soon as there are any.
+#[test]
+fn a_fence_names_the_tables_that_are_read() {
+    let sql = "SELECT 1 FROM orders o JOIN tags t ON t.id = o.id WHERE o.a::int > 1 AND t.b::int > o.b AND c::int > 2";
+    let scoped = scoped(Dialect::Postgres, sql);
+    let (o, t) = ("o.\"tenant_id\" = $1", "t.\"tenant_id\" = $1");
+    assert!(scoped.contains(&format!("CASE WHEN {o} THEN (o.a::int > 1) END")), "{scoped}");
+    assert!(scoped.contains(&format!("CASE WHEN {o} AND {t} THEN (t.b::int > o.b) END")), "{scoped}");
+    assert!(scoped.contains(&format!("CASE WHEN {o} AND {t} THEN (c::int > 2) END")), "{scoped}");
+}
+
+/// FLT-33: a whole row that is a function's argument is read by whatever stands in it.
+#[test]
+fn functions_called_as_columns_may_raise() {
+    assert!(fenced("SELECT o.id FROM orders o WHERE o.to_jsonb IS NULL"));
+    assert!(!fenced("SELECT o.id FROM orders o WHERE o.note IS NULL"));
+    let having =
+        "SELECT code FROM orders GROUP BY code HAVING ROW('x' ~ code, true) = ROW(true, count(*) > 0)";
+    assert!(scoped(Dialect::Postgres, having).starts_with("refused: HAVING"));
+}
+
+/// FLT-33: an aggregate makes a row of none, and what stands beside it is evaluated then.
+#[test]
+fn an_aggregate_is_one_by_any_name() {
+    let exists = |column: &str| {
+        let query =
+            format!("SELECT {column}, to_date('x', 'YYYY') FROM countries c WHERE c.z = o.id AND NULL");
+        fenced(&format!("SELECT o.id FROM orders o WHERE o.open <> EXISTS ({query})"))
+    };
+    assert!(exists("count(*)") && exists("pg_catalog.count(*)") && exists("c.count"));
+    assert!(!exists("c.name"));
+}
+
+/// FLT-32: to SQLite a string may be a name, and `rowid` counts everybody's rows.
+#[test]
+fn a_string_is_no_name() {
+    let refused = scoped(Dialect::Sqlite, "SELECT o.'rowid' FROM orders o");
+    assert!(refused.starts_with("refused: a string"), "{refused}");
+}
+
+/// FLT-30: the name of a type may be quoted, or have its schema.
+#[test]
+fn a_literal_of_a_type_that_looks_like_a_column_is_refused() {
+    for column in
+        ["pg_catalog.regclass 'orders'", "\"regrole\" '10'", "\"regclass\" $$orders$$", "a.\"b\" E'x'"]
+    {
+        let refused = scoped(Dialect::Postgres, &format!("SELECT {column}"));
+        assert!(refused.starts_with("refused: a literal"), "{refused}");
+    }
+    assert!(
+        scoped(Dialect::Postgres, "SELECT date '2020-01-01', o.id \"x\" FROM orders o").starts_with("SELECT")
+    );
+}
+
+/// FLT-33: a query that ends with a limit keeps predicates out, locks or not, and so does one with locks that has a name.
+#[test]
+fn queries_that_lock_rows_stand() {
+    let limited =
+        "SELECT x.id FROM (SELECT id, code::int AS c FROM orders LIMIT 5 FOR UPDATE) x WHERE x.c > 1";
+    assert!(scoped(Dialect::Postgres, limited).starts_with("SELECT"));
+    let named = "WITH x AS (SELECT id FROM orders FOR UPDATE) SELECT x.id FROM x WHERE x.id + 1 > 0";
+    assert!(scoped(Dialect::Postgres, named).starts_with("WITH"));
+    let merged = "SELECT x.id FROM (SELECT id FROM orders FOR UPDATE) x WHERE x.id + 1 > 0";
+    assert!(scoped(Dialect::Postgres, merged).starts_with("refused: a locking query"));
 }

@@ -121,10 +121,11 @@ fn a_test_for_null_of_one_of_several_values_is_fenced() {
 /// FLT-34: to compare with an empty array costs nothing, and so the conversion to its type comes before the filter.
 #[test]
 fn a_comparison_with_an_array_that_may_be_empty_is_fenced() {
-    for array in ["'{}'::float8[]", "ARRAY[]::float8[]", "ARRAY[1.5]"] {
+    for array in ["'{}'::float8[]", "ARRAY[]::float8[]"] {
         let any = scoped(&format!("SELECT id FROM orders WHERE n <> ALL ({array})"));
         assert!(any.contains("CASE WHEN"), "{any}");
     }
+    assert!(!scoped("SELECT id FROM orders WHERE n <> ALL (ARRAY[1.5])").contains("CASE WHEN"));
     let bound = scoped("SELECT id FROM orders WHERE n = ANY ($1)");
     assert!(!bound.contains("CASE WHEN"), "{bound}");
 }
