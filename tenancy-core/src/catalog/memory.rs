@@ -243,6 +243,16 @@ impl MemoryCatalog {
         self.ids.tenants()
     }
 
+    /// Returns the tenant that answers to `name`, which is compared byte for byte with the record's.
+    #[inline(always)]
+    pub(crate) fn named(&self, name: ExactName<'_>) -> Option<Arc<Tenant>> {
+        match name {
+            ExactName::Domain(name) => self.domains.get_if(name, ByDomain::is_verified),
+            ExactName::Slug(name) => self.slugs.get_if(name, |_| true),
+            ExactName::Id(id) => self.ids.get_if(id, |_| true),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, usize> {
         // A writer changes the indexes only after every check; a panic before that leaves them whole.
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
@@ -341,6 +351,10 @@ impl TenantCatalog for MemoryCatalog {
             ExactName::Slug(name) => self.slugs.get(name),
             ExactName::Id(id) => self.ids.get(id),
         }
+    }
+
+    fn into_memory(self: Arc<Self>) -> Option<Arc<MemoryCatalog>> {
+        Some(self)
     }
 }
 

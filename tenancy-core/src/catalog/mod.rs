@@ -117,6 +117,12 @@ pub trait TenantCatalog: fmt::Debug + Send + Sync + 'static {
         let _ = name;
         None
     }
+
+    /// Returns the catalog in memory that this one is, of which a resolver knows that it compares names itself.
+    #[doc(hidden)]
+    fn into_memory(self: Arc<Self>) -> Option<Arc<MemoryCatalog>> {
+        None
+    }
 }
 
 impl<C: TenantCatalog + ?Sized> TenantCatalog for Arc<C> {
@@ -126,5 +132,9 @@ impl<C: TenantCatalog + ?Sized> TenantCatalog for Arc<C> {
 
     fn find_exact(&self, name: ExactName<'_>) -> Option<Arc<Tenant>> {
         (**self).find_exact(name)
+    }
+
+    fn into_memory(self: Arc<Self>) -> Option<Arc<MemoryCatalog>> {
+        Self::clone(&self).into_memory()
     }
 }

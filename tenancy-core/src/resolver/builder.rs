@@ -98,6 +98,7 @@ impl ResolverBuilder {
         vary.sort_by(|a, b| a.as_str().cmp(b.as_str()));
         vary.dedup();
         Ok(Resolver(Arc::new(Inner {
+            memory: Arc::clone(&self.catalog).into_memory(),
             catalog: self.catalog,
             glance: self.glance.filter(|_| self.strategies.len() == 1 && self.forwarded.is_none()),
             reads_host: self.strategies.iter().any(|strategy| strategy.reads_host()),

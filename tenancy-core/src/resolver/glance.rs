@@ -4,7 +4,10 @@
 //! whatever is not found, be it unknown, malformed, in capital letters or with a port, is read strictly from the beginning.
 
 use std::any::Any;
+use std::net::IpAddr;
 use std::sync::Arc;
+
+use http::{HeaderMap, Uri};
 
 use super::{Inner, ResolveInput};
 use crate::Strategy as _;
@@ -13,7 +16,7 @@ use crate::host::{is_plain_name, said_once};
 use crate::octets::are_equal;
 use crate::{
     Domain, DomainState, DomainStrategy, HeaderStrategy, PathStrategy, Provenance, SignalKind,
-    SubdomainStrategy, Tenant, TenantContext, TenantDomain, TenantKey,
+    SubdomainStrategy, Tenant, TenantContext, TenantDomain, TenantId, TenantKey,
 };
 
 /// The only strategy of a resolver, where it is one whose names can be looked up as they stand in a request.
@@ -46,30 +49,30 @@ impl Glance {
 
 impl Inner {
     /// Returns the tenant of a request that names an active one exactly, where no more is to be asked.
-    #[inline]
+    ///
+    /// A part of whoever calls it, so that the head is not written down for it first; what follows the host is not.
+    #[inline(always)]
     pub(super) fn resolve_at_a_glance(&self, input: &ResolveInput<'_>) -> Option<TenantContext> {
         let glance = self.glance.as_ref()?;
         let host = said_once(input.version, input.uri, input.headers)?;
-        let (name, kind) = match glance {
-            Glance::Domain => (ExactName::Domain(host), SignalKind::Domain),
-            Glance::Subdomain(strategy) => (ExactName::Slug(strategy.label_of(host)?), SignalKind::Subdomain),
-            // The host names nobody, and is to be a host all the same.
-            _ if !is_plain_name(host) => return None,
-            Glance::Path(strategy) => return self.resolve_by_path(strategy, input),
-            Glance::Header(strategy) => return self.resolve_by_header(strategy, input),
-        };
-        let tenant = self.catalog.find_exact(name)?;
-        let named = is_name_of(&tenant, name);
-        self.serve(tenant, named, kind)
+        match glance {
+            Glance::Domain => self.serve_domain(host),
+            Glance::Subdomain(strategy) => self.resolve_by_subdomain(strategy, host),
+            Glance::Path(strategy) => self.resolve_by_path(strategy, host, input.uri),
+            Glance::Header(strategy) => self.resolve_by_header(strategy, host, input.headers, input.peer),
+        }
     }
 
-    /// Apart, so that what the host names is found with nothing of this in the way; and so is the next.
     #[inline(never)]
-    fn resolve_by_path(&self, strategy: &PathStrategy, input: &ResolveInput<'_>) -> Option<TenantContext> {
-        let slug = strategy.locate(input.uri.path()).ok()??.segment.as_bytes();
-        let tenant = self.catalog.find_exact(ExactName::Slug(slug))?;
-        let named = are_equal(tenant.slug().as_str().as_bytes(), slug);
-        self.serve(tenant, named, SignalKind::Path)
+    fn resolve_by_subdomain(&self, strategy: &SubdomainStrategy, host: &[u8]) -> Option<TenantContext> {
+        self.serve_slug(strategy.label_of(host)?, SignalKind::Subdomain)
+    }
+
+    /// The host names nobody, and is to be a host all the same; and so with a header.
+    #[inline(never)]
+    fn resolve_by_path(&self, strategy: &PathStrategy, host: &[u8], uri: &Uri) -> Option<TenantContext> {
+        let path = is_plain_name(host).then(|| uri.path())?;
+        self.serve_slug(strategy.locate(path).ok()??.segment.as_bytes(), SignalKind::Path)
     }
 
     /// Only what comes from a proxy that is trusted names a tenant alone.
@@ -77,29 +80,49 @@ impl Inner {
     fn resolve_by_header(
         &self,
         strategy: &HeaderStrategy,
-        input: &ResolveInput<'_>,
+        host: &[u8],
+        headers: &HeaderMap,
+        peer: Option<IpAddr>,
     ) -> Option<TenantContext> {
-        let key = strategy.named_by_proxy(input.headers, input.peer)?;
-        let tenant = self.catalog.find_exact(match &key {
-            TenantKey::Id(id) => ExactName::Id(id),
-            TenantKey::Slug(slug) => ExactName::Slug(slug.as_str().as_bytes()),
-            TenantKey::Domain(name) => ExactName::Domain(name.as_bytes()),
-        })?;
-        let named = tenant.answers_to(&key);
-        self.serve(tenant, named, SignalKind::Header)
+        match is_plain_name(host).then(|| strategy.named_by_proxy(headers, peer))?? {
+            TenantKey::Id(id) => self.serve_id(&id, SignalKind::Header),
+            TenantKey::Slug(slug) => self.serve_slug(slug.as_str().as_bytes(), SignalKind::Header),
+            TenantKey::Domain(_) => None,
+        }
+    }
+
+    #[inline(never)]
+    fn serve_domain(&self, name: &[u8]) -> Option<TenantContext> {
+        self.serve(ExactName::Domain(name), SignalKind::Domain)
+    }
+
+    #[inline(never)]
+    fn serve_slug(&self, slug: &[u8], kind: SignalKind) -> Option<TenantContext> {
+        self.serve(ExactName::Slug(slug), kind)
+    }
+
+    #[inline(never)]
+    fn serve_id(&self, id: &TenantId, kind: SignalKind) -> Option<TenantContext> {
+        self.serve(ExactName::Id(id), kind)
     }
 
     #[inline(always)]
-    fn serve(&self, tenant: Arc<Tenant>, named: bool, kind: SignalKind) -> Option<TenantContext> {
-        // Not left to the catalog: that the names are equal is what makes the request's a canonical one.
-        if !named || !self.policy.asks_nothing_of(&tenant) {
-            return None;
-        }
-        Some(TenantContext::resolved(tenant, Provenance::ASSERTED.with(kind)))
+    fn serve(&self, name: ExactName<'_>, kind: SignalKind) -> Option<TenantContext> {
+        let tenant = match &self.memory {
+            Some(catalog) => catalog.named(name)?,
+            None => self.find_elsewhere(name)?,
+        };
+        let by = Provenance::ASSERTED.with(kind);
+        self.policy.asks_nothing_of(&tenant).then(|| TenantContext::resolved(tenant, by))
+    }
+
+    /// Not left to a catalog of somebody else's: that the names are equal is what makes the request's a canonical one.
+    #[inline(never)]
+    fn find_elsewhere(&self, name: ExactName<'_>) -> Option<Arc<Tenant>> {
+        self.catalog.find_exact(name).filter(|tenant| is_name_of(tenant, name))
     }
 }
 
-#[inline(always)]
 fn is_name_of(tenant: &Tenant, name: ExactName<'_>) -> bool {
     match name {
         ExactName::Domain(name) => {

@@ -18,7 +18,7 @@ pub use policy::{Membership, MembershipAnswer, UnknownHost};
 pub use rejection::{Rejection, RejectionReason};
 pub use resolution::{Resolution, ResolveInput, TenantResolver};
 
-use crate::{ForwardedHost, Strategy, TenantCatalog};
+use crate::{ForwardedHost, MemoryCatalog, Strategy, TenantCatalog};
 use glance::Glance;
 use policy::Policy;
 
@@ -50,6 +50,8 @@ pub struct Resolver(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     catalog: Arc<dyn TenantCatalog>,
+    /// The same, where it is one.
+    memory: Option<Arc<MemoryCatalog>>,
     strategies: Box<[Box<dyn Strategy>]>,
     glance: Option<Glance>,
     reads_host: bool,
@@ -68,6 +70,7 @@ impl Resolver {
 }
 
 impl TenantResolver for Resolver {
+    #[inline]
     fn resolve(&self, input: ResolveInput<'_>) -> Resolution {
         self.0.resolve(input)
     }

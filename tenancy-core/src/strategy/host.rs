@@ -86,7 +86,7 @@ impl SubdomainStrategy {
     }
 
     /// Returns what would be the tenant's slug if `host` were a name in canonical form, and the label a slug.
-    #[inline(never)]
+    #[inline]
     pub(crate) fn label_of<'h>(&self, host: &'h [u8]) -> Option<&'h [u8]> {
         let below = |base: &Domain| {
             let base = base.as_str().as_bytes();
