@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::ArcSwap;
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 
@@ -144,12 +144,13 @@ impl ByDomain {
 
 pub(super) struct Index<E: Entry> {
     hasher: RandomState,
-    shards: Box<[ArcSwapOption<HashTable<E>>]>,
+    shards: Box<[ArcSwap<HashTable<E>>; SHARDS]>,
 }
 
 impl<E: Entry> Default for Index<E> {
     fn default() -> Self {
-        let shards = (0..SHARDS).map(|_| ArcSwapOption::empty()).collect();
+        let empty = Arc::new(HashTable::new());
+        let shards = Box::new([(); SHARDS].map(|()| ArcSwap::new(Arc::clone(&empty))));
         Self { hasher: RandomState::default(), shards }
     }
 }
@@ -165,7 +166,7 @@ impl<E: Entry> Index<E> {
     pub(super) fn get_if(&self, name: &E::Name, test: impl FnOnce(&E) -> bool) -> Option<Arc<Tenant>> {
         let hash = name.hash_by(&self.hasher);
         let shard = self.shard(hash).load();
-        let entry = shard.as_ref()?.find(hash, |entry| entry.name().is(name))?;
+        let entry = shard.find(hash, |entry| entry.name().is(name))?;
         test(entry).then(|| Arc::clone(entry.tenant()))
     }
 
@@ -211,7 +212,7 @@ impl<E: Entry> Index<E> {
 
     /// Returns every tenant in the index, each as it was at some moment during the call.
     pub(super) fn tenants(&self) -> Vec<Arc<Tenant>> {
-        let shards = self.shards.iter().filter_map(ArcSwapOption::load_full);
+        let shards = self.shards.iter().map(ArcSwap::load_full);
         shards
             .flat_map(|shard| shard.iter().map(|entry| Arc::clone(entry.tenant())).collect::<Vec<_>>())
             .collect()
@@ -220,13 +221,13 @@ impl<E: Entry> Index<E> {
     /// Replaces the shard of `hash` by a changed copy.
     fn change(&self, hash: u64, change: impl FnOnce(&mut HashTable<E>)) {
         let shard = self.shard(hash);
-        let mut table = shard.load().as_ref().map_or_else(HashTable::new, |table| HashTable::clone(table));
+        let mut table = HashTable::clone(&shard.load());
         change(&mut table);
-        shard.store(Some(Arc::new(table)));
+        shard.store(Arc::new(table));
     }
 
     #[inline]
-    fn shard(&self, hash: u64) -> &ArcSwapOption<HashTable<E>> {
+    fn shard(&self, hash: u64) -> &ArcSwap<HashTable<E>> {
         &self.shards[shard_at(hash)]
     }
 }

@@ -149,8 +149,13 @@ pub(crate) fn single<'r>(
 fn host_line(headers: &HeaderMap) -> Result<Option<&HeaderValue>, HostError> {
     match headers.iter().next() {
         Some((name, line)) if *name == HOST && headers.len() == headers.keys_len() => Ok(Some(line)),
-        _ => single(headers, &HOST).map_err(|Repeated| HostError::Repeated),
+        _ => sought_host_line(headers),
     }
+}
+
+#[inline(never)]
+fn sought_host_line(headers: &HeaderMap) -> Result<Option<&HeaderValue>, HostError> {
+    single(headers, &HOST).map_err(|Repeated| HostError::Repeated)
 }
 
 /// Returns what names the host, unread, where the request says it in one way: as it is read by [`RequestHost::read`] if it
@@ -161,11 +166,13 @@ pub(crate) fn said_once<'r>(version: Version, uri: &'r Uri, headers: &'r HeaderM
     match uri.authority() {
         None if version < Version::HTTP_2 => line,
         None => None,
-        Some(target) => {
-            let target = target.as_str().as_bytes();
-            line.is_none_or(|line| line == target).then_some(target)
-        }
+        Some(target) => said_alike(target.as_str().as_bytes(), line),
     }
+}
+
+#[inline(never)]
+fn said_alike<'r>(target: &'r [u8], line: Option<&[u8]>) -> Option<&'r [u8]> {
+    line.is_none_or(|line| line == target).then_some(target)
 }
 
 /// Reads the host from an authority in the request's target, with which a header must agree.

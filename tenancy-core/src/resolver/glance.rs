@@ -7,8 +7,9 @@ use std::any::Any;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, Method, Uri, Version};
 
+use super::resolve::has_no_resource;
 use super::{Inner, ResolveInput};
 use crate::Strategy as _;
 use crate::catalog::ExactName;
@@ -54,7 +55,7 @@ impl Inner {
     #[inline(always)]
     pub(super) fn resolve_at_a_glance(&self, input: &ResolveInput<'_>) -> Option<TenantContext> {
         let glance = self.glance.as_ref()?;
-        let host = said_once(input.version, input.uri, input.headers)?;
+        let host = host_of(input.method, input.uri, input.version, input.headers)?;
         match glance {
             Glance::Domain => self.serve_domain(host),
             Glance::Subdomain(strategy) => self.resolve_by_subdomain(strategy, host),
@@ -112,15 +113,30 @@ impl Inner {
             Some(catalog) => catalog.named(name)?,
             None => self.find_elsewhere(name)?,
         };
-        let by = Provenance::ASSERTED.with(kind);
-        self.policy.asks_nothing_of(&tenant).then(|| TenantContext::resolved(tenant, by))
+        if !self.policy.asks_nothing_of(&tenant) {
+            return None;
+        }
+        Some(TenantContext::resolved(tenant, Provenance::ASSERTED.with(kind)))
     }
 
     /// Not left to a catalog of somebody else's: that the names are equal is what makes the request's a canonical one.
-    #[inline(never)]
+    #[cold]
     fn find_elsewhere(&self, name: ExactName<'_>) -> Option<Arc<Tenant>> {
         self.catalog.find_exact(name).filter(|tenant| is_name_of(tenant, name))
     }
+}
+
+/// Returns what names the host of a request that is for a resource, unread, where it is said in one way.
+///
+/// Given the parts of the head, which are in registers then, and not the head, which would be written down for it.
+#[inline(never)]
+fn host_of<'r>(
+    method: &Method,
+    uri: &'r Uri,
+    version: Version,
+    headers: &'r HeaderMap,
+) -> Option<&'r [u8]> {
+    if has_no_resource(method, uri, version) { None } else { said_once(version, uri, headers) }
 }
 
 fn is_name_of(tenant: &Tenant, name: ExactName<'_>) -> bool {

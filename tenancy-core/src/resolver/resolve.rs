@@ -17,18 +17,18 @@ use crate::{
 impl Inner {
     #[inline]
     pub(super) fn resolve(self: &Arc<Self>, input: ResolveInput<'_>) -> Resolution {
-        if has_no_resource(&input) {
-            return refuse(RejectionReason::NoTenant.into());
+        match self.resolve_at_a_glance(&input) {
+            Some(context) => Resolution::Ready(Ok(context)),
+            None => self.resolve_strictly(input),
         }
-        if let Some(context) = self.resolve_at_a_glance(&input) {
-            return Resolution::Ready(Ok(context));
-        }
-        self.resolve_strictly(input)
     }
 
     /// Apart from the glance, which most requests do not go beyond: it would have to make room for all that is here.
     #[inline(never)]
     fn resolve_strictly(self: &Arc<Self>, input: ResolveInput<'_>) -> Resolution {
+        if has_no_resource(input.method, input.uri, input.version) {
+            return refuse(RejectionReason::NoTenant.into());
+        }
         let mut head = without_host(input);
         if let Err(error) = self.read_host(&mut head) {
             return refuse(error.into());
@@ -203,15 +203,20 @@ fn refuse(rejection: Rejection) -> Resolution {
 /// 9110, sections 9.3.6 and 9.3.7). A WebSocket over HTTP/2 comes by CONNECT too, but with a scheme and a path (RFC 8441,
 /// section 4).
 #[inline]
-fn has_no_resource(input: &ResolveInput<'_>) -> bool {
-    let extended = || input.version >= Version::HTTP_2 && input.uri.scheme().is_some();
-    (*input.method == Method::CONNECT && !extended()) || is_asterisk(input.uri)
+pub(super) fn has_no_resource(method: &Method, uri: &Uri, version: Version) -> bool {
+    let extended = || version >= Version::HTTP_2 && uri.scheme().is_some();
+    (*method == Method::CONNECT && !extended()) || is_asterisk(uri)
 }
 
 #[inline]
 fn is_asterisk(uri: &Uri) -> bool {
     // Nearly every target has a path that begins with a slash, and to see that is less work than to cut the path out.
-    !uri.path_and_query().is_some_and(|target| target.as_str().starts_with('/')) && uri.path() == "*"
+    !uri.path_and_query().is_some_and(|target| target.as_str().starts_with('/')) && has_asterisk_path(uri)
+}
+
+#[cold]
+fn has_asterisk_path(uri: &Uri) -> bool {
+    uri.path() == "*"
 }
 
 /// Whether a redirect to `to` would come back to the host `name`, for ever.

@@ -32,7 +32,8 @@ pub(super) type TargetFn = fn(&Extensions) -> Option<&Uri>;
 pub(super) struct Config {
     pub(super) public: Vec<(Option<Method>, Box<str>)>,
     pub(super) peer: PeerFn,
-    pub(super) target: TargetFn,
+    /// From [`OriginalUri`] if none is set, which need not be called.
+    pub(super) target: Option<TargetFn>,
     pub(super) extension: bool,
     pub(super) strip: Option<PathStrategy>,
     pub(super) cache: bool,
@@ -42,6 +43,15 @@ pub(super) struct Config {
 }
 
 impl Config {
+    /// Returns the target as it arrived, where an outer router has changed it since.
+    #[inline]
+    pub(super) fn arrived<'e>(&self, extensions: &'e Extensions) -> Option<&'e Uri> {
+        match self.target {
+            Some(target) => target(extensions),
+            None => extensions.get::<OriginalUri>().map(|original| &original.0),
+        }
+    }
+
     #[inline]
     pub(super) fn is_public(&self, method: &Method, path: &str) -> bool {
         let is = |route: &(Option<Method>, Box<str>)| {
@@ -82,12 +92,11 @@ impl<R: TenantResolver> ResolveTenantLayer<R> {
         let vary = (!names.is_empty())
             .then(|| HeaderValue::from_str(&names).expect("header names are a header value"));
         let peer = |extensions: &Extensions| extensions.get::<PeerAddr>().map(|peer| peer.0.ip());
-        let target: TargetFn = |extensions| extensions.get::<OriginalUri>().map(|original| &original.0);
         let (extension, strip, cache) = (true, None, true);
         let config = Config {
             public: Vec::new(),
             peer,
-            target,
+            target: None,
             extension,
             strip,
             cache,
@@ -145,7 +154,7 @@ impl<R: TenantResolver> ResolveTenantLayer<R> {
     /// ```
     #[must_use]
     pub fn with_target(self, target: fn(&Extensions) -> Option<&Uri>) -> Self {
-        self.with(|config| config.target = target)
+        self.with(|config| config.target = Some(target))
     }
 
     /// Sets whether the context is put into the request's extensions (default: yes). The scope alone costs no

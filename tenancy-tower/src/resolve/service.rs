@@ -60,7 +60,7 @@ where
     fn call(&mut self, mut request: Request<ReqB>) -> Self::Future {
         let config = &*self.config;
         let mut input = ResolveInput::new(&request, (config.peer)(request.extensions()));
-        input.uri = (config.target)(request.extensions()).unwrap_or(input.uri);
+        input.uri = config.arrived(request.extensions()).unwrap_or(input.uri);
         if !config.public.is_empty() && config.is_public(input.method, input.uri.path()) {
             return ResponseFuture::public(self.inner.call(request));
         }
