@@ -8,7 +8,7 @@ use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 
 use crate::octets::are_equal;
-use crate::{DomainState, Tenant, TenantDomain, TenantId};
+use crate::{DomainState, Tenant, TenantDomain, TenantId, TenantIdRef};
 
 /// A write copies about a thousandth of the index.
 const SHARDS: usize = 1024;
@@ -33,7 +33,10 @@ pub(super) trait Name {
 impl Name for TenantId {
     #[inline]
     fn hash_by(&self, hasher: &RandomState) -> u64 {
-        hasher.hash_one(self)
+        match self.as_ref() {
+            TenantIdRef::Integer(value) => hasher.hash_one(value),
+            _ => hasher.hash_one(self),
+        }
     }
 
     #[inline]

@@ -23,12 +23,39 @@ static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host"
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct TrustedProxies(Vec<IpNet>);
+pub struct TrustedProxies(Vec<Network>);
+
+/// A network as its bits and which of them count: what a request's peer is compared with.
+#[derive(Clone, Debug)]
+enum Network {
+    V4 { bits: u32, mask: u32 },
+    V6 { bits: u128, mask: u128 },
+}
+
+impl From<IpNet> for Network {
+    fn from(network: IpNet) -> Self {
+        match network {
+            IpNet::V4(v4) => Self::V4 { bits: v4.network().to_bits(), mask: v4.netmask().to_bits() },
+            IpNet::V6(v6) => Self::V6 { bits: v6.network().to_bits(), mask: v6.netmask().to_bits() },
+        }
+    }
+}
+
+impl Network {
+    #[inline]
+    fn contains(&self, address: IpAddr) -> bool {
+        match (self, address) {
+            (Self::V4 { bits, mask }, IpAddr::V4(address)) => address.to_bits() & mask == *bits,
+            (Self::V6 { bits, mask }, IpAddr::V6(address)) => address.to_bits() & mask == *bits,
+            _ => false,
+        }
+    }
+}
 
 impl TrustedProxies {
     /// Returns the proxies that live in `networks`.
     pub fn new(networks: impl IntoIterator<Item = IpNet>) -> Self {
-        Self(networks.into_iter().collect())
+        Self(networks.into_iter().map(Network::from).collect())
     }
 
     /// Returns the proxies on this machine: `127.0.0.0/8` and `::1`.
@@ -36,14 +63,14 @@ impl TrustedProxies {
     pub fn loopback() -> Self {
         let v4 = IpNet::new_assert(IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 0)), 8);
         let v6 = IpNet::new_assert(IpAddr::V6(std::net::Ipv6Addr::LOCALHOST), 128);
-        Self(vec![v4, v6])
+        Self::new([v4, v6])
     }
 
     /// Returns whether `peer` is one of the proxies. An IPv4 address inside an IPv6 one counts as the IPv4 address.
     #[must_use]
     pub fn contains(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
-        self.0.iter().any(|network| network.contains(&peer))
+        self.0.iter().any(|network| network.contains(peer))
     }
 }
 
@@ -180,4 +207,40 @@ fn parse_pair(text: &[u8]) -> Result<Pair<'_>, Malformed> {
 /// `tchar` of RFC 9110, section 5.6.2.
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Addresses near each other, so that many are in one network.
+    fn addresses() -> impl Strategy<Value = IpAddr> {
+        let v4 =
+            (0_u32..8, any::<u32>()).prop_map(|(near, far)| Ipv4Addr::from_bits((near << 29) | (far & 7)));
+        let v6 =
+            (0_u128..8, any::<u128>()).prop_map(|(near, far)| Ipv6Addr::from_bits((near << 125) | (far & 7)));
+        prop_oneof![
+            v4.clone().prop_map(IpAddr::V4),
+            v6.prop_map(IpAddr::V6),
+            v4.prop_map(|v4| v4.to_ipv6_mapped().into())
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(8_192))]
+
+        #[test]
+        fn a_proxy_is_in_a_network_where_the_network_says_so(at in addresses(), peer in addresses(), bits in 0_u8..=128) {
+            let longest = if at.is_ipv4() { 32 } else { 128 };
+            // Networks near the longest and the shortest, where it is near whether an address is inside.
+            let bits = if bits > 120 { longest - (128 - bits) } else { bits % 4 };
+            let network = IpNet::new(at, bits).unwrap();
+            let proxies = TrustedProxies::new([network]);
+            prop_assert_eq!(proxies.contains(peer), network.contains(&peer.to_canonical()), "{} in {}", peer, network);
+        }
+    }
 }

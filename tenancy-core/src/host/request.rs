@@ -136,11 +136,18 @@ pub(crate) fn single<'r>(
 ) -> Result<Option<&'r HeaderValue>, Repeated> {
     // Where no header at all stands there twice, as in most requests, that need not be asked of this one.
     if headers.len() == headers.keys_len() {
-        return Ok(headers.get(name));
+        return Ok(if headers.len() <= FEW { sought_in_few(headers, name) } else { headers.get(name) });
     }
     let mut lines = headers.get_all(name).iter();
     let line = lines.next();
     if lines.next().is_some() { Err(Repeated) } else { Ok(line) }
+}
+
+/// So many lines are looked through in less work than a name is hashed.
+const FEW: usize = 8;
+
+fn sought_in_few<'r>(headers: &'r HeaderMap, name: &HeaderName) -> Option<&'r HeaderValue> {
+    headers.iter().find(|(known, _)| *known == name).map(|(_, line)| line)
 }
 
 /// Returns the one `Host`, if there is one. It is the first line of most requests (RFC 9110, section 7.2), and then

@@ -145,8 +145,15 @@ impl TenantId {
         Some(Self(Repr::Integer(value)))
     }
 
+    /// Returns the id whose canonical text is `bytes`, if they are one.
+    #[inline]
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        Self::from_short_integer(bytes).or_else(|| std::str::from_utf8(bytes).ok()?.parse().ok())
+    }
+
     /// Returns what kind of id this is, with its value.
     #[must_use]
+    #[inline]
     pub fn as_ref(&self) -> TenantIdRef<'_> {
         match &self.0 {
             Repr::Integer(value) => TenantIdRef::Integer(*value),

@@ -16,8 +16,8 @@ use crate::catalog::ExactName;
 use crate::host::{is_plain_name, said_once};
 use crate::octets::are_equal;
 use crate::{
-    Domain, DomainState, DomainStrategy, HeaderStrategy, PathStrategy, Provenance, SignalKind,
-    SubdomainStrategy, Tenant, TenantContext, TenantDomain, TenantId, TenantKey,
+    Domain, DomainState, DomainStrategy, HeaderStrategy, NamedBy, PathStrategy, Provenance, SignalKind,
+    SubdomainStrategy, Tenant, TenantContext, TenantDomain, TenantId,
 };
 
 /// The only strategy of a resolver, where it is one whose names can be looked up as they stand in a request.
@@ -85,10 +85,9 @@ impl Inner {
         headers: &HeaderMap,
         peer: Option<IpAddr>,
     ) -> Option<TenantContext> {
-        match is_plain_name(host).then(|| strategy.named_by_proxy(headers, peer))?? {
-            TenantKey::Id(id) => self.serve_id(&id, SignalKind::Header),
-            TenantKey::Slug(slug) => self.serve_slug(slug.as_str().as_bytes(), SignalKind::Header),
-            TenantKey::Domain(_) => None,
+        match is_plain_name(host).then(|| strategy.said_by_proxy(headers, peer))?? {
+            (NamedBy::Id, text) => self.serve_id(&TenantId::from_bytes(text)?, SignalKind::Header),
+            (NamedBy::Slug, text) => self.serve_slug(text, SignalKind::Header),
         }
     }
 

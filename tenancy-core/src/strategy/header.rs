@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use http::{HeaderMap, HeaderName};
 
 use super::{NamedBy, RequestHead, Signal, SignalError, SignalKind, Strategy, Trust, parse_key_bytes};
+use crate::TrustedProxies;
 use crate::host::{Repeated, single};
-use crate::{TenantKey, TrustedProxies};
 
 /// Reads the tenant from a header, `x-tenant-id` unless another is named.
 ///
@@ -68,17 +68,16 @@ impl HeaderStrategy {
 }
 
 impl HeaderStrategy {
-    /// Returns whom the header names, if it comes from a trusted proxy, and stands there once.
-    pub(crate) fn named_by_proxy(
+    /// Returns what the header says, and by which of its names it names a tenant, if it comes from a trusted proxy and
+    /// stands there once.
+    #[inline]
+    pub(crate) fn said_by_proxy<'r>(
         &self,
-        headers: &HeaderMap,
+        headers: &'r HeaderMap,
         peer: Option<IpAddr>,
-    ) -> Option<TenantKey<'static>> {
+    ) -> Option<(NamedBy, &'r [u8])> {
         let line = single(headers, &self.name).ok()??;
-        if !self.trusted.contains(peer?) {
-            return None;
-        }
-        parse_key_bytes(SignalKind::Header, self.named_by, line.as_bytes()).ok()
+        self.trusted.contains(peer?).then(|| (self.named_by, line.as_bytes()))
     }
 }
 

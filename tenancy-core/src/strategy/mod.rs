@@ -237,9 +237,9 @@ fn parse_key_bytes(
     named_by: NamedBy,
     bytes: &[u8],
 ) -> Result<TenantKey<'static>, SignalError> {
-    match TenantId::from_short_integer(bytes) {
-        Some(id) if named_by == NamedBy::Id => Ok(TenantKey::Id(id)),
-        _ => {
+    match named_by {
+        NamedBy::Id => TenantId::from_bytes(bytes).map(TenantKey::Id).ok_or(SignalError::Malformed(kind)),
+        NamedBy::Slug => {
             let text = std::str::from_utf8(bytes).map_err(|_| SignalError::Malformed(kind))?;
             parse_key(kind, named_by, text)
         }

@@ -66,7 +66,7 @@ impl PathStrategy {
             // Which prefix such a path is below depends on who resolves it.
             return malformed;
         }
-        let Some(rest) = path.strip_prefix(&*self.prefix).and_then(|rest| rest.strip_prefix('/')) else {
+        let Some(rest) = self.below_prefix(path).and_then(|rest| rest.strip_prefix('/')) else {
             // To a reader that decodes first, `/%74/acme` is below `/t`.
             return if self.is_below_once_decoded(path) { malformed } else { Ok(None) };
         };
@@ -76,6 +76,13 @@ impl PathStrategy {
         }
         let rest_at = self.prefix.len() + 1 + segment.len();
         Ok(Some(TenantPath { segment, rest: &path[rest_at..], rest_at }))
+    }
+
+    /// Returns what follows the prefix. One by one: most prefixes are so short that a call would be more work.
+    #[inline]
+    fn below_prefix<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let (prefix, rest) = path.split_at_checked(self.prefix.len())?;
+        prefix.bytes().zip(self.prefix.bytes()).all(|(a, b)| a == b).then_some(rest)
     }
 
     fn is_below_once_decoded(&self, path: &str) -> bool {
