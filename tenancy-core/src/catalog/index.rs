@@ -240,3 +240,32 @@ impl<E: Entry> Index<E> {
 fn shard_at(hash: u64) -> usize {
     (hash >> 32) as usize % SHARDS
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names of all lengths, of which many have the same beginning and the same end, and so perhaps the same hash.
+    #[test]
+    fn names_with_the_same_ends_are_told_apart() {
+        let tenants: Vec<_> = (1..=63_usize)
+            .map(|len| {
+                let id = TenantId::integer(i64::try_from(len).unwrap()).unwrap();
+                Tenant::builder(id, "a".repeat(len).parse().unwrap()).build().unwrap()
+            })
+            .collect();
+        let index = Index::<BySlug>::default();
+        let name = |tenant: &Arc<Tenant>| tenant.slug().as_str().as_bytes().to_vec();
+        for (at, tenant) in tenants.iter().enumerate() {
+            assert!(index.get(&name(tenant)).is_none(), "{at}");
+            index.put(&name(tenant), tenant);
+        }
+        for tenant in &tenants {
+            let found = index.get(&name(tenant)).expect("it was put there");
+            assert!(Arc::ptr_eq(&found, tenant), "{found:?}");
+            let mut other = name(tenant);
+            other[tenant.slug().as_str().len() / 2] = b'b';
+            assert!(index.get(&other).is_none(), "{tenant:?}");
+        }
+    }
+}

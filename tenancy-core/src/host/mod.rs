@@ -16,7 +16,7 @@ use unicode_security::MixedScript;
 pub(crate) use authority::{Host, canonical_name, is_plain_name};
 pub use forwarded::{ForwardedHeader, ForwardedHost, TrustedProxies};
 pub use request::{HostError, RequestHost};
-pub(crate) use request::{Repeated, said_once, single};
+pub(crate) use request::{Repeated, first_host_line, said_once, single};
 
 use crate::{Error, ErrorKind};
 

@@ -150,19 +150,21 @@ fn sought_in_few<'r>(headers: &'r HeaderMap, name: &HeaderName) -> Option<&'r He
     headers.iter().find(|(known, _)| *known == name).map(|(_, line)| line)
 }
 
-/// Returns the one `Host`, if there is one. It is the first line of most requests (RFC 9110, section 7.2), and then
-/// need not be searched for.
+/// Returns the one `Host`, if there is one.
 #[inline]
 fn host_line(headers: &HeaderMap) -> Result<Option<&HeaderValue>, HostError> {
-    match headers.iter().next() {
-        Some((name, line)) if *name == HOST && headers.len() == headers.keys_len() => Ok(Some(line)),
-        _ => sought_host_line(headers),
+    match first_host_line(headers) {
+        Some(line) => Ok(Some(line)),
+        None => single(headers, &HOST).map_err(|Repeated| HostError::Repeated),
     }
 }
 
-#[inline(never)]
-fn sought_host_line(headers: &HeaderMap) -> Result<Option<&HeaderValue>, HostError> {
-    single(headers, &HOST).map_err(|Repeated| HostError::Repeated)
+/// Returns the one `Host` where it is the first line, as in most requests (RFC 9110, section 7.2), and need not be
+/// searched for.
+#[inline]
+pub(crate) fn first_host_line(headers: &HeaderMap) -> Option<&HeaderValue> {
+    let (name, line) = headers.iter().next()?;
+    (*name == HOST && headers.len() == headers.keys_len()).then_some(line)
 }
 
 /// Returns what names the host, unread, where the request says it in one way: as it is read by [`RequestHost::read`] if it
@@ -173,13 +175,11 @@ pub(crate) fn said_once<'r>(version: Version, uri: &'r Uri, headers: &'r HeaderM
     match uri.authority() {
         None if version < Version::HTTP_2 => line,
         None => None,
-        Some(target) => said_alike(target.as_str().as_bytes(), line),
+        Some(target) => {
+            let target = target.as_str().as_bytes();
+            line.is_none_or(|line| line == target).then_some(target)
+        }
     }
-}
-
-#[inline(never)]
-fn said_alike<'r>(target: &'r [u8], line: Option<&[u8]>) -> Option<&'r [u8]> {
-    line.is_none_or(|line| line == target).then_some(target)
 }
 
 /// Reads the host from an authority in the request's target, with which a header must agree.
@@ -200,4 +200,28 @@ fn agree(target: &Authority<'_>, header: &Authority<'_>) -> bool {
         _ => true,
     };
     ports && target.host == header.host
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// However many lines there are, the way in which one is sought finds it, and sees that there are two.
+    #[test]
+    fn a_line_is_found_and_two_are_seen_among_few_and_among_many() {
+        let name = HeaderName::from_static("x-tenant-id");
+        let tenant = HeaderValue::from_static("acme");
+        for others in 0..3 * FEW {
+            let mut headers = HeaderMap::new();
+            for other in 0..others {
+                let other = HeaderName::try_from(format!("x-tenant-id{other}")).unwrap();
+                headers.append(other, HeaderValue::from_static("globex"));
+            }
+            assert!(matches!(single(&headers, &name), Ok(None)), "{others}");
+            headers.append(&name, tenant.clone());
+            assert!(matches!(single(&headers, &name), Ok(Some(line)) if *line == tenant), "{others}");
+            headers.append(&name, tenant.clone());
+            assert!(single(&headers, &name).is_err(), "{others}");
+        }
+    }
 }

@@ -210,13 +210,13 @@ pub(super) fn has_no_resource(method: &Method, uri: &Uri, version: Version) -> b
 
 #[inline]
 fn is_asterisk(uri: &Uri) -> bool {
-    // Nearly every target has a path that begins with a slash, and to see that is less work than to cut the path out.
-    !uri.path_and_query().is_some_and(|target| target.as_str().starts_with('/')) && has_asterisk_path(uri)
+    !has_slashed_path(uri) && uri.path() == "*"
 }
 
-#[cold]
-fn has_asterisk_path(uri: &Uri) -> bool {
-    uri.path() == "*"
+/// Nearly every target has a path that begins with a slash, and to see that is less work than to cut the path out.
+#[inline]
+pub(super) fn has_slashed_path(uri: &Uri) -> bool {
+    uri.path_and_query().is_some_and(|target| target.as_str().starts_with('/'))
 }
 
 /// Whether a redirect to `to` would come back to the host `name`, for ever.

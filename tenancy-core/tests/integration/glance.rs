@@ -129,7 +129,7 @@ fn requests() -> impl Strategy<Value = Request<()>> {
                 *request.uri_mut() = uri;
             }
             *request.version_mut() = if http2 { Version::HTTP_2 } else { Version::HTTP_11 };
-            if connect && http2 {
+            if connect {
                 *request.method_mut() = http::Method::CONNECT;
             }
             let said = match request.uri().authority() {
