@@ -54,6 +54,7 @@ mod connection;
 pub mod danger;
 mod entity;
 mod error;
+mod kind;
 mod mutant;
 mod placements;
 mod plain;

@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
-use sea_orm::{DbBackend, EntityName, EntityTrait, Iden};
+use sea_orm::{ColumnTrait, DbBackend, EntityName, EntityTrait, Iden, Iterable};
 
 use crate::error::{Error, ErrorKind, shown};
+use crate::kind::Kind;
 
 /// The SQL dialect of a connection.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -71,6 +72,8 @@ pub(crate) struct Table {
     pub(crate) schema: Option<String>,
     pub(crate) name: String,
     pub(crate) rule: Rule,
+    /// What its columns hold, of those that an entity tells.
+    pub(crate) kinds: Vec<(String, Kind)>,
 }
 
 /// Which tables belong to tenants, which are global, and what else a statement may do.
@@ -112,6 +115,16 @@ pub struct PolicyBuilder {
 }
 
 impl Policy {
+    /// What the tenant columns hold, of those tables whose entities tell.
+    pub(crate) fn tenant_kinds(&self) -> impl Iterator<Item = Kind> {
+        self.tables.iter().filter_map(|table| match &table.rule {
+            Rule::Owned { column } => {
+                table.kinds.iter().find(|(name, _)| name == column).map(|(_, kind)| *kind)
+            }
+            Rule::Global { .. } => None,
+        })
+    }
+
     /// Returns the tables that are declared, in the order of their declarations.
     ///
     /// # Examples
@@ -180,13 +193,13 @@ impl PolicyBuilder {
     /// The entity need not have a field for that column: it is filled in and filtered either way.
     pub fn owned<E: EntityTrait>(self, entity: E) -> Self {
         let (schema, name) = names(&entity);
-        self.table(schema, name, Rule::Owned { column: String::new() })
+        self.table(schema, name, Rule::Owned { column: String::new() }).of_kinds::<E>()
     }
 
     /// Declares that the rows of `entity`'s table belong to tenants, by `column`.
     pub fn owned_by<E: EntityTrait>(self, entity: E, column: E::Column) -> Self {
         let (schema, name) = names(&entity);
-        self.table(schema, name, Rule::Owned { column: column.unquoted().to_string() })
+        self.table(schema, name, Rule::Owned { column: column.unquoted().to_string() }).of_kinds::<E>()
     }
 
     /// Declares a table or view, such as a junction table without an entity, by name: `orders` or `sales.orders`.
@@ -241,7 +254,8 @@ impl PolicyBuilder {
     /// States that the tenant column of every owned table compares texts byte for byte, as with `COLLATE ascii_bin`.
     ///
     /// This allows text ids with capital letters on MySQL and MariaDB. They are refused there otherwise, because to the
-    /// usual collations `Acme` and `acme` are one tenant. Other databases compare byte for byte by themselves.
+    /// usual collations `Acme` and `acme` are one tenant. Other databases compare byte for byte by themselves, unless the
+    /// column has a collation that says otherwise, such as SQLite's `NOCASE`: it must have none.
     pub fn tenant_column_is_binary(mut self) -> Self {
         self.policy.tenant_column_is_binary = true;
         self
@@ -329,7 +343,18 @@ impl PolicyBuilder {
 
     fn table(mut self, schema: Option<String>, name: String, rule: Rule) -> Self {
         let default_column = matches!(&rule, Rule::Owned { column } if column.is_empty());
-        self.tables.push((Table { schema, name, rule }, default_column));
+        self.tables.push((Table { schema, name, rule, kinds: Vec::new() }, default_column));
+        self
+    }
+
+    /// Notes of the last table what the columns of its entity hold.
+    fn of_kinds<E: EntityTrait>(mut self) -> Self {
+        let kind = |column: E::Column| {
+            Some((column.unquoted().to_string(), Kind::of_column(column.def().get_column_type())?))
+        };
+        if let Some((table, _)) = self.tables.last_mut() {
+            table.kinds = E::Column::iter().filter_map(kind).collect();
+        }
         self
     }
 }

@@ -45,6 +45,12 @@ impl TenantValue {
         matches!(&self.0, Value::String(Some(id)) if id.bytes().any(|byte| byte.is_ascii_uppercase()))
     }
 
+    /// True if the id is a text that a database may take for a number.
+    pub(crate) fn begins_like_number(&self) -> bool {
+        let numeric = |id: &String| !id.starts_with(|first: char| first.is_ascii_alphabetic());
+        matches!(&self.0, Value::String(Some(id)) if numeric(id))
+    }
+
     /// True if `value` denotes this tenant; false for NULL and for every type that cannot.
     pub(crate) fn matches(&self, value: &Value) -> bool {
         match &self.0 {

@@ -89,6 +89,8 @@ impl Clauses {
                 self.order = true;
                 self.end_filter_and_having(i);
             }
+            // A column of SQLite may be called so.
+            Keyword::FETCH if dialect == Dialect::Sqlite => {}
             Keyword::LIMIT | Keyword::FETCH => {
                 self.limit = true;
                 self.end_filter_and_having(i);
@@ -110,7 +112,8 @@ impl Clauses {
                 self.end_filter_and_having(i);
             }
             Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT => return Ok(true),
-            Keyword::MINUS if dialect == Dialect::MySql => return Ok(true),
+            // To MariaDB a name, unless it speaks Oracle's language.
+            Keyword::MINUS if dialect == Dialect::MySql => return Err(unclear("MINUS")),
             Keyword::ON if matches!(toks.keyword(i + 1), Some(Keyword::CONFLICT | Keyword::DUPLICATE)) => {
                 return Ok(true);
             }

@@ -110,18 +110,22 @@ pub(super) fn constant(expr: &Expr) -> bool {
     row.is_continue()
 }
 
+/// The number of values of a row that is spelled out.
+fn row(expr: &Expr) -> Option<usize> {
+    match expr {
+        Expr::Tuple(items) => Some(items.len()),
+        Expr::Nested(inner) => row(inner),
+        Expr::Function(function) if functions::is(function, "row") => Some(functions::values(function).len()),
+        _ => None,
+    }
+}
+
+pub(super) fn is_spelled_row(expr: &Expr) -> bool {
+    row(expr).is_some()
+}
+
 /// True if `expr` compares a row that is spelled out with what is none, and may be a row of other columns.
 pub(super) fn is_row(expr: &Expr) -> bool {
-    fn row(expr: &Expr) -> Option<usize> {
-        match expr {
-            Expr::Tuple(items) => Some(items.len()),
-            Expr::Nested(inner) => row(inner),
-            Expr::Function(function) if functions::is(function, "row") => {
-                Some(functions::values(function).len())
-            }
-            _ => None,
-        }
-    }
     let alike = |a: &Expr, b: &Expr| match (row(a), row(b)) {
         (None, None) => true,
         (Some(a), Some(b)) => a == b,

@@ -2,7 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{Cte, Ident, ObjectNamePart, Query, SetExpr, Visit, Visitor, With, visit_relations};
+use sqlparser::ast::{
+    Cte, Ident, LockClause, LockType, ObjectNamePart, Query, SetExpr, Visit, Visitor, With, visit_relations,
+};
 
 use super::barrier::Barrier;
 use super::certain::certain;
@@ -36,6 +38,12 @@ pub(super) struct Frame {
     pub(super) locked: bool,
     /// Nothing is pushed into it.
     stands: bool,
+    /// An expression asks it.
+    asked: bool,
+    /// It is a table in FROM, or a common table expression.
+    apart: bool,
+    /// What rows it locks that are to be changed: those of the table of a name, or all.
+    locks: Vec<Option<String>>,
 }
 
 /// Common table expressions that one WITH may have.
@@ -65,6 +73,39 @@ impl Walk<'_> {
         self.frames.last().is_some_and(|frame| !frame.root)
     }
 
+    /// True if no query at hand is asked by an expression: none can be evaluated on a row of another.
+    pub(super) fn sees_nothing_outside(&self) -> bool {
+        self.frames.iter().skip(1).all(|frame| frame.apart)
+    }
+
+    /// The tables whose rows `query` locks as if it changed them; nothing where it locks those of all.
+    fn locks(&self, query: &Query) -> Vec<Option<String>> {
+        let changes = query.locks.iter().filter(|lock| matches!(lock.lock_type, LockType::Update));
+        let name = |lock: &LockClause| {
+            let of = lock.of.as_ref()?;
+            let name = of.0.last()?.as_ident()?;
+            self.rules.fold(name).ok()
+        };
+        changes.map(name).collect()
+    }
+
+    /// True if rows of the relation called `name` are locked as if they were changed.
+    pub(super) fn is_locked(&self, name: &Ident) -> bool {
+        let Ok(name) = self.rules.fold(name) else { return true };
+        let mut own = true;
+        for frame in self.frames.iter().rev() {
+            let locks = |of: &Option<String>| !own || of.as_ref().is_none_or(|of| *of == name);
+            if frame.locks.iter().any(locks) {
+                return true;
+            }
+            if frame.asked {
+                return false;
+            }
+            own = false;
+        }
+        false
+    }
+
     /// Whether nothing is pushed into the query at hand anyway, and whether it has a locking clause.
     pub(super) fn frame_ends(&self) -> (bool, bool) {
         let Some((frame, around)) = self.frames.split_last() else { return (false, false) };
@@ -85,6 +126,10 @@ impl Walk<'_> {
         {
             parent.inside = Some(i);
         }
+        let cte = self
+            .frames
+            .last()
+            .is_some_and(|parent| parent.inside.is_some_and(|inside| parent.ctes[inside].query == address));
         let ctes = with.as_ref().map(|with| self.ctes(with)).transpose()?.unwrap_or_default();
         self.frames.push(Frame {
             ctes,
@@ -95,6 +140,9 @@ impl Walk<'_> {
             limited: query.limit_clause.is_some() || query.fetch.is_some(),
             locked: !query.locks.is_empty(),
             stands: self.ends(query).0,
+            asked: cte || self.asked.contains(&address),
+            apart: cte || self.derived.contains(&address),
+            locks: self.locks(query),
         });
         if self.nested() { self.values_leak(body) } else { Ok(()) }
     }

@@ -15,6 +15,7 @@ use super::Broken;
 use super::barrier::Barrier;
 use super::clause::{Segment, items, segments, unclear};
 use super::edit::Piece;
+use super::names::name_of;
 use super::rules::Found;
 use super::token::Kind;
 use super::walk::Walk;
@@ -286,7 +287,14 @@ impl Walk<'_> {
         let table = name.to_string();
         let owned = match self.find(name)? {
             Found::Cte => return Ok(None),
-            Found::Global { .. } => {
+            Found::Global { writable, .. } => {
+                let name = alias.as_ref().map(|alias| &alias.name);
+                let name = name.or_else(|| name_of(factor));
+                if !writable && name.is_none_or(|name| self.is_locked(name)) {
+                    return Err(unclear(
+                        "FOR UPDATE of a table that all tenants read: say OF which of the others",
+                    ));
+                }
                 self.note(&table, "global");
                 return Ok(None);
             }

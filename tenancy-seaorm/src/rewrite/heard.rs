@@ -54,8 +54,20 @@ fn same(toks: &Tokens<'_>, i: usize, said: &Tokens<'_>, next: usize) -> bool {
             let synonym = |(one, other): &(&str, &str)| heard.eq_ignore_ascii_case(one) && said == *other;
             heard.eq_ignore_ascii_case(said) || SYNONYMS.iter().any(synonym)
         }
+        // A number that is written as one, or as a string.
+        Kind::Quoted => number(heard).is_some_and(|digits| number(said) == Some(digits)),
         _ => false,
     }
+}
+
+/// The digits of `0x1F`, `X'1F'` or `B'1'`, in small letters, behind what kind of number it is.
+fn number(text: &str) -> Option<String> {
+    let text = text.to_ascii_lowercase();
+    let (kind, digits) = match text.strip_prefix("0x") {
+        Some(digits) => ("x", digits),
+        None => (text.get(..1)?, text.get(1..)?.strip_prefix('\'')?.strip_suffix('\'')?),
+    };
+    matches!(kind, "x" | "b").then(|| format!("{kind}{digits}"))
 }
 
 fn misheard(toks: &Tokens<'_>, i: usize) -> &'static str {

@@ -17,17 +17,20 @@ use super::barrier::Barrier;
 use super::certain::certain;
 use super::clause::{Clauses, unclear};
 use super::edit::Piece;
-use super::form::{bound_pattern, constant, is_row};
+use super::form::{bound_pattern, constant, is_row, is_spelled_row};
 use super::from::Guard;
 use super::groups::ungrouped;
 use super::operands::operands;
 use super::plan::Check;
 use super::raising::may_raise;
 use super::rules::Rules;
-use super::token::Kind;
+use super::token::{Kind, too_complex};
 use super::walk::Walk;
 use crate::error::{Error, ErrorKind};
 use crate::policy::{Dialect, LeakyPredicates};
+
+/// Filters that the fences of one statement may have; each names every table that it may read.
+const MOST_CONDITIONS: usize = 5_000;
 
 /// What a FROM clause reads tenants' rows from.
 #[derive(Debug, Default)]
@@ -193,7 +196,8 @@ impl Walk<'_> {
         guards: &'g [Guard],
     ) -> Option<((usize, usize), &'g Guard)> {
         let Expr::BinaryOp { left, op: BinaryOperator::Eq, right } = part else { return None };
-        if self.rules.dialect != Dialect::Postgres {
+        // Of a row with a fence around it PostgreSQL does not compare value by value.
+        if self.rules.dialect != Dialect::Postgres || is_spelled_row(left) || is_spelled_row(right) {
             return None;
         }
         let (mut sign, mut i) = (None, first);
@@ -276,6 +280,10 @@ impl Walk<'_> {
             return Ok(());
         }
         self.decides(guards)?;
+        self.conditions += guards.len();
+        if self.conditions > MOST_CONDITIONS {
+            return Err(too_complex("predicates that may fail", "join fewer tables, or ask fewer at a time"));
+        }
         let mut piece = Piece::text("CASE WHEN ");
         for (i, guard) in guards.iter().enumerate() {
             piece = if i == 0 { piece } else { piece.and(" AND ") };

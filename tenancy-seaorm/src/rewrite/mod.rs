@@ -47,7 +47,7 @@ use self::cache::Cache;
 use self::plan::Plan;
 use self::rules::Rules;
 use self::template::{Folded, Template};
-use self::token::{Tokens, parser_dialect, unparsable};
+use self::token::{MAX_BYTES, Tokens, parser_dialect, unparsable};
 pub use self::walk::Note;
 use self::walk::Walk;
 use crate::error::Error;
@@ -199,6 +199,9 @@ impl Engine {
         if self.rules.folds_ids && tenant.has_capitals() {
             return Err(refuse::capitals());
         }
+        if !self.rules.admits(tenant) {
+            return Err(refuse::kind());
+        }
         let run = |plan: &Result<Plan, Error>, sql: &mut String| {
             let plan = plan.as_ref().map_err(Error::clone)?;
             plan.bind(values, tenant)?;
@@ -221,7 +224,7 @@ impl Engine {
 
     /// The plan of a text that is met for the first time.
     fn learn(&self, sql: &str) -> Result<Plan, Error> {
-        let folded = Folded::of(sql, self.rules.dialect);
+        let folded = Folded::of(sql, self.rules.dialect).filter(|_| sql.len() <= MAX_BYTES);
         if let Some(folded) = &folded
             && let Some(plan) =
                 self.templates.get(&folded.key, |template| folded.fill(template, self.rules.dialect))

@@ -58,3 +58,8 @@ pub(super) fn capitals() -> Error {
         hint,
     )
 }
+
+pub(super) fn kind() -> Error {
+    let hint = "declare tables by entities whose tenant column has the type of the ids, or say tenant_column_as_text";
+    Error::new(ErrorKind::Policy, "a tenant whose id is of another kind than the tenant column", hint)
+}

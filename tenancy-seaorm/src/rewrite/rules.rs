@@ -9,7 +9,9 @@ use tenancy_core::Guard;
 use super::address::Addressing;
 use super::clause::unclear;
 use crate::error::{Error, ErrorKind, shown};
+use crate::kind::Kind;
 use crate::policy::{Dialect, LeakyPredicates, Policy, Rule};
+use crate::value::TenantValue;
 
 #[derive(Debug)]
 pub(super) struct Rules {
@@ -19,6 +21,8 @@ pub(super) struct Rules {
     pub(super) tenant_leads_unique_keys: bool,
     /// The database may take two ids that differ in the case of letters for one.
     pub(super) folds_ids: bool,
+    /// What tenant columns hold, to a database that compares numbers with texts; none is known where this is empty.
+    kinds: Option<Vec<Kind>>,
     /// What takes a document apart cannot fail.
     pub(super) documents_are_jsonb: bool,
     /// The tenant column holds every id as its canonical text.
@@ -57,6 +61,18 @@ pub(super) enum Found<'a> {
 }
 
 impl Rules {
+    /// Whether the tenant columns hold ids of the tenant's kind.
+    ///
+    /// SQLite and MySQL compare a text with a number by what it begins with: to a column of integers `7-eleven` is 7. Where
+    /// nothing is known of the columns, such texts are refused.
+    pub(super) fn admits(&self, tenant: &TenantValue) -> bool {
+        match self.kinds.as_deref() {
+            None => true,
+            Some([]) => self.ids_are_texts || !tenant.begins_like_number(),
+            Some(kinds) => kinds.iter().all(|kind| Kind::of_value(tenant.value()) == Some(*kind)),
+        }
+    }
+
     pub(super) fn new(policy: &Policy, dialect: Dialect, addressing: Addressing) -> Self {
         let mut tables = HashMap::new();
         for table in &policy.tables {
@@ -78,6 +94,7 @@ impl Rules {
             leaky: policy.leaky,
             tenant_leads_unique_keys: policy.tenant_leads_unique_keys,
             folds_ids: dialect == Dialect::MySql && !policy.tenant_column_is_binary,
+            kinds: (dialect != Dialect::Postgres).then(|| policy.tenant_kinds().collect()),
             documents_are_jsonb: dialect == Dialect::Postgres && policy.documents_are_jsonb,
             ids_are_texts: policy.tenant_column_is_text,
             functions: policy.functions.clone(),

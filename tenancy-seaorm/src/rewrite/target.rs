@@ -76,7 +76,10 @@ impl Target {
         let elements = super::clause::items(toks, open + 1, close);
         let conditional = toks.keyword(close + 1) == Some(Keyword::WHERE);
         let name = |(first, end): &(usize, usize)| end - first == 1;
-        let Some(action) = action(toks, close + 1, conditional) else { return Ok(None) };
+        let Some(action) = action(toks, close + 1, conditional) else {
+            // Each would be looked for to the end of the text.
+            return if conditional { Err(refused("a conflict target without DO")) } else { Ok(None) };
+        };
         if !conditional && elements.iter().all(name) {
             return Ok(None);
         }

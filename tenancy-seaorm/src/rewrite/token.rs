@@ -100,9 +100,8 @@ impl<'a> Tokens<'a> {
                 continue;
             }
             let kind = kind_of(&token, &self.sql[start..cursor.at])?;
-            // To SQLite it is white space.
-            if matches!(kind, Kind::Word(_)) && self.sql[start..cursor.at].contains('\u{FEFF}') {
-                return Err(unparsable("a byte order mark in a name"));
+            if matches!(kind, Kind::Word(_)) {
+                check_word(&self.sql[start..cursor.at])?;
             }
             if kind == Kind::Quoted && dialect == Sql::MySql {
                 literal::check(&self.sql[start..cursor.at])?;
@@ -286,6 +285,20 @@ impl Cursor<'_> {
         }
         Ok(())
     }
+}
+
+/// Refuses words that a database splits, where the parser does not.
+fn check_word(word: &str) -> Result<(), Error> {
+    // To SQLite it is white space.
+    if word.contains('\u{FEFF}') {
+        return Err(unparsable("a byte order mark in a name"));
+    }
+    // MySQL reads `1.FROM orders` as a number and a clause; a name may begin with a digit, but not be told from one.
+    let begins = word.starts_with(|first: char| first.is_ascii_digit() || first == '.');
+    if begins || word.contains('.') {
+        return Err(unparsable("a name that begins like a number; put it in quotes"));
+    }
+    Ok(())
 }
 
 fn kind_of(token: &Token, text: &str) -> Result<Kind, Error> {

@@ -50,6 +50,12 @@ pub(super) struct Walk<'a> {
     pub(super) changes: bool,
     /// A column is named with its schema.
     pub(super) schemas: bool,
+    /// How many filters the fences have.
+    pub(super) conditions: usize,
+    /// Where the queries stand in memory that an expression asks.
+    pub(super) asked: Vec<usize>,
+    /// And those that are tables in FROM.
+    pub(super) derived: Vec<usize>,
     /// All words of the text, folded and without their quotes.
     pub(super) words: OnceCell<HashSet<String>>,
     /// Whether a nested query has `*` for its columns.
@@ -90,6 +96,9 @@ impl<'a> Walk<'a> {
             in_insert: false,
             changes: false,
             schemas: toks.names_schemas(),
+            conditions: 0,
+            asked: Vec::new(),
+            derived: Vec::new(),
             words: OnceCell::new(),
             star: OnceCell::new(),
             given: Vec::new(),
@@ -271,6 +280,12 @@ impl<'a> Walk<'a> {
             }
             _ => {}
         }
+        if let Expr::Subquery(query)
+        | Expr::Exists { subquery: query, .. }
+        | Expr::InSubquery { subquery: query, .. } = expr
+        {
+            self.asked.push(std::ptr::from_ref(query.as_ref()) as usize);
+        }
         self.check_aggregate(expr)?;
         self.check_pattern(expr)
     }
@@ -281,6 +296,7 @@ impl<'a> Walk<'a> {
         let Expr::Function(function) = expr else { return Ok(()) };
         if self.rules.dialect != Dialect::MySql
             || self.scopes.len() < 2
+            || self.sees_nothing_outside()
             || function.over.is_some()
             || !super::functions::aggregate(function)
         {
@@ -318,6 +334,10 @@ impl<'a> Walk<'a> {
             }
             TableFactor::Function { name, .. } => super::functions::table_function(self.rules, name),
             TableFactor::Derived { sample, .. } if sample.is_some() => Err(unclear("TABLESAMPLE of a query")),
+            TableFactor::Derived { lateral: false, subquery, .. } => {
+                self.derived.push(std::ptr::from_ref(subquery.as_ref()) as usize);
+                Ok(())
+            }
             TableFactor::Table { .. }
             | TableFactor::Derived { .. }
             | TableFactor::NestedJoin { .. }

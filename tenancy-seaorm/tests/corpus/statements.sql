@@ -1227,3 +1227,17 @@ SELECT o.id FROM orders o WHERE EXISTS (SELECT 1 FROM countries c WHERE 1 / (len
 -- keys of a page, and filters that may be left out
 -- only: postgres
 SELECT o.id FROM orders o WHERE (o.total, o.id) > (1::int, 1::bigint) AND (NULL::bigint IS NULL OR o.id = 1) ORDER BY o.total, o.id LIMIT 2
+--#
+-- FLT-32 a number that touches a keyword, which the parser takes for one name
+-- only: mariadb
+-- refused: unparsable
+SELECT tenant_id, note, 1.FROM orders
+--#
+-- a row that is spelled out, in a join
+-- only: postgres
+SELECT o.id, t.id AS tid FROM orders o JOIN tags t ON (ROW(o.id / 1, o.note)) = (t.id, t.name)
+--#
+-- FLT-22 rows that all tenants read are not locked
+-- not: sqlite
+-- refused: construct_not_allowed
+SELECT code FROM countries FOR UPDATE

@@ -364,6 +364,24 @@ fn a_literal_of_a_type_that_looks_like_a_column_is_refused() {
     );
 }
 
+/// FLT-30: types of the catalog's tables hold what reads the catalog.
+#[test]
+fn types_of_the_catalog_are_refused() {
+    for sql in [
+        "SELECT age(transaction) FROM unnest(ARRAY['(3,,,,)'::pg_prepared_xacts]) u",
+        "SELECT '(a)'::pg_catalog.pg_sequences",
+        "SELECT CAST('1' AS pg_snapshot)",
+        "SELECT x.a FROM json_to_recordset('[{\"a\": \"16585\"}]') AS x(a regclass)",
+        "SELECT x.a FROM json_to_record('{}') AS x(a pg_class)",
+    ] {
+        let refused = scoped(Dialect::Postgres, sql);
+        assert!(refused.starts_with("refused: "), "{refused}");
+    }
+    assert!(
+        scoped(Dialect::Postgres, "SELECT '1'::pg_catalog.int4, a::_int4 FROM orders").starts_with("SELECT")
+    );
+}
+
 /// FLT-33: a query that ends with a limit keeps predicates out, locks or not, and so does one with locks that has a name.
 #[test]
 fn queries_that_lock_rows_stand() {
@@ -374,4 +392,86 @@ fn queries_that_lock_rows_stand() {
     assert!(scoped(Dialect::Postgres, named).starts_with("WITH"));
     let merged = "SELECT x.id FROM (SELECT id FROM orders FOR UPDATE) x WHERE x.id + 1 > 0";
     assert!(scoped(Dialect::Postgres, merged).starts_with("refused: a locking query"));
+}
+
+/// FLT-32: MySQL reads a number and a keyword where the parser reads one word.
+#[test]
+fn a_name_does_not_begin_like_a_number() {
+    for sql in [
+        "SELECT tenant_id, note, 1.FROM orders",
+        "SELECT .5from orders",
+        "SELECT 1.5from orders",
+        "SELECT EXISTS (SELECT 1.from orders)",
+        "SELECT t.15to29 FROM tags t",
+        "SELECT 1x FROM orders",
+    ] {
+        for dialect in [Dialect::MySql, Dialect::Sqlite, Dialect::Postgres] {
+            let refused = scoped(dialect, sql);
+            assert!(refused.starts_with("refused: "), "{dialect:?}: {refused}");
+        }
+    }
+    assert!(scoped(Dialect::MySql, "SELECT `1x`, 1.5, .5, a1 FROM orders").starts_with("SELECT"));
+}
+
+/// FLT-32: words that are keywords to the parser alone end no clause.
+#[test]
+fn keywords_of_other_databases_end_no_clause() {
+    let fetch = scoped(Dialect::Sqlite, "SELECT id FROM orders WHERE id = 1 OR fetch = 1 LIMIT 5");
+    assert!(fetch.contains("(id = 1 OR fetch = 1) LIMIT"), "{fetch}");
+    let minus = scoped(Dialect::MySql, "SELECT id FROM orders WHERE id = 1 OR minus = 1 LIMIT 5");
+    assert_eq!(minus, "refused: MINUS");
+    let schema = scoped(Dialect::MySql, "SELECT o.note FROM orders o JOIN tags t USING (id) WHERE x.y.z = 1");
+    assert_eq!(schema, "refused: a column with its schema");
+}
+
+/// FLT-44: a fence names every table, and so a short text could become a long one.
+#[test]
+fn fences_of_many_tables_are_bounded() {
+    let tables: Vec<_> = (0..200).map(|n| format!("tags x{n}")).collect();
+    let conditions: Vec<_> = (0..200).map(|n| format!("x{n}.id * 2 > 5")).collect();
+    let sql = format!("SELECT 1 FROM {} WHERE {}", tables.join(", "), conditions.join(" AND "));
+    assert_eq!(scoped(Dialect::MySql, &sql), "refused: predicates that may fail");
+    let nested = vec!["(SELECT id FROM tags WHERE id * 2 > 5)"; 2_000].join(", ");
+    assert!(scoped(Dialect::MySql, &format!("SELECT {nested} FROM orders")).starts_with("SELECT"));
+}
+
+/// FLT-33: rows with a fence around one of them are compared as wholes, where NULL equals NULL.
+#[test]
+fn a_row_is_fenced_with_what_it_is_compared_with() {
+    let sql = "SELECT 1 FROM orders o JOIN tags t ON (ROW(o.id / 1, o.note)) = (t.id, t.code)";
+    let scoped = scoped(Dialect::Postgres, sql);
+    assert!(scoped.contains("THEN ((ROW(o.id / 1, o.note)) = (t.id, t.code)) END"), "{scoped}");
+}
+
+/// FLT-22: a lock on a row that all tenants read keeps the others waiting, or tells what they lock.
+#[test]
+fn global_rows_are_not_locked_as_if_they_were_changed() {
+    let postgres = |sql: &str| scoped(Dialect::Postgres, sql);
+    for sql in [
+        "SELECT code FROM countries FOR UPDATE",
+        "SELECT o.id FROM orders o JOIN countries c ON c.id = o.id FOR UPDATE SKIP LOCKED",
+        "SELECT o.id FROM orders o JOIN countries c ON c.id = o.id FOR UPDATE OF o, c",
+        "SELECT o.id FROM orders o JOIN countries c ON c.id = o.id FOR UPDATE OF c",
+        "SELECT o.id FROM orders o, (SELECT id FROM countries) c FOR UPDATE",
+    ] {
+        assert!(postgres(sql).starts_with("refused: "), "{sql}");
+    }
+    for sql in [
+        "SELECT o.id FROM orders o JOIN countries c ON c.id = o.id FOR UPDATE OF o",
+        "SELECT o.id FROM orders o WHERE o.code IN (SELECT c.code FROM countries c) FOR UPDATE",
+        "WITH c AS (SELECT id FROM countries) SELECT o.id FROM orders o JOIN c ON c.id = o.id FOR UPDATE",
+        "SELECT code FROM countries FOR SHARE",
+    ] {
+        assert!(!postgres(sql).starts_with("refused: "), "{}", postgres(sql));
+    }
+}
+
+/// A derived table sees no row of the query around it, whose aggregates its own could be.
+#[test]
+fn a_derived_table_of_mysql_may_count() {
+    let count = "SELECT id, max(total) AS a FROM orders GROUP BY id";
+    assert!(scoped(Dialect::MySql, &format!("SELECT x.id FROM ({count}) x")).starts_with("SELECT"));
+    assert!(scoped(Dialect::MySql, &format!("WITH x AS ({count}) SELECT x.id FROM x")).starts_with("WITH"));
+    let asked = "SELECT id FROM tags WHERE id IN (SELECT max(total) FROM orders)";
+    assert!(scoped(Dialect::MySql, asked).starts_with("refused: an aggregate"));
 }
