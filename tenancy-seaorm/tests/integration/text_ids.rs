@@ -30,6 +30,23 @@ mod memo {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+mod sum {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "sums")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: i32,
+        pub tenant_id: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
 const A: &str = "67e55044-10b1-426f-9247-bb680e5fe0c8";
 const B: &str = "7d3b1f20-0c0e-4b1a-9f0e-2f7b8a1c3d4e";
 
@@ -120,18 +137,47 @@ async fn ids_in_texts_keep_tenants_apart_on_postgres() {
     each_tenant_has_its_rows(&tenancy.expect("a tenancy"), &raw).await;
 }
 
-/// Not stated, a UUID finds nothing of a text: an error, or no rows.
+/// Not stated, a UUID or a number is no text: SQLite would compare them by what they begin with, PostgreSQL refuses.
 #[tokio::test]
-async fn what_is_not_stated_finds_no_rows() {
+async fn what_is_not_stated_is_refused() {
     let (raw, _) = database(DbBackend::Sqlite).await;
     let tenancy = Tenancy::new(raw, policy().build().expect("a policy")).expect("a tenancy");
-    let found = memo::Entity::find().all(&tenancy.tenant(&context(A))).await.expect("no error");
-    assert_eq!(found, []);
+    for id in [A, "7"] {
+        let refused = memo::Entity::find().all(&tenancy.tenant(&context(id))).await.expect_err("two types");
+        assert_eq!(kind(&refused), Some(ErrorKind::Policy), "{refused}");
+    }
+    let found = memo::Entity::find().all(&tenancy.tenant(&context("Acme"))).await.expect("a text");
+    assert_eq!(found.len(), 1);
     let (raw, _database) = database(DbBackend::Postgres).await;
     let tenancy = Tenancy::new(raw, policy().build().expect("a policy")).expect("a tenancy");
     for id in [A, "7"] {
         let refused = memo::Entity::find().all(&tenancy.tenant(&context(id))).await.expect_err("two types");
         assert!(DatabaseFault::of(&refused).is_some(), "{refused}");
+    }
+}
+
+/// To a column of numbers SQLite makes a number of a text that is one: `7.0` would be tenant 7.
+#[tokio::test]
+async fn a_text_is_no_number() {
+    let (raw, _) = database(DbBackend::Sqlite).await;
+    raw.execute_unprepared("CREATE TABLE sums (tenant_id BIGINT NOT NULL, id INTEGER NOT NULL)")
+        .await
+        .expect("a table");
+    raw.execute_unprepared("INSERT INTO sums VALUES (7, 1), (1000, 2)").await.expect("rows");
+    let count = async |tenancy: &Tenancy, id: &str| {
+        let sql = Statement::from_string(DbBackend::Sqlite, "SELECT id FROM sums");
+        tenancy.tenant(&context(id)).query_all_raw(sql).await.map(|rows| rows.len())
+    };
+    let by_name = Policy::builder().owned_table("sums").build().expect("a policy");
+    let by_entity = Policy::builder().owned(sum::Entity).build().expect("a policy");
+    for (policy, word) in [(by_name, Some(0)), (by_entity, None)] {
+        let tenancy = Tenancy::new(raw.clone(), policy).expect("a tenancy");
+        assert_eq!(count(&tenancy, "7").await.expect("a number"), 1);
+        for id in ["7.0", "1e3", "7-eleven"] {
+            let refused = count(&tenancy, id).await.expect_err("it may be taken for a number");
+            assert_eq!(kind(&refused), Some(ErrorKind::Policy), "{id}: {refused}");
+        }
+        assert_eq!(count(&tenancy, "seven").await.ok(), word);
     }
 }
 
