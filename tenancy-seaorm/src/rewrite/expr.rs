@@ -1,6 +1,8 @@
 //! Expressions: which forms are let through.
 
-use sqlparser::ast::{AccessExpr, BinaryOperator as Op, CastKind, DataType, Expr, Ident, Value};
+use sqlparser::ast::{
+    AccessExpr, ArrayElemTypeDef, BinaryOperator as Op, CastKind, DataType, Expr, Ident, Value,
+};
 
 use super::clause::unclear;
 use super::functions;
@@ -27,9 +29,15 @@ pub(super) fn check(rules: &Rules, expr: &Expr) -> Result<(), Error> {
         },
         Expr::Cast { kind, data_type, format, .. } => {
             let plain = matches!(kind, CastKind::Cast | CastKind::DoubleColon) && format.is_none();
-            if plain && !catalog_type(data_type) { Ok(()) } else { Err(unclear("a cast of this kind")) }
+            if plain && !catalog_type(data_type) && rules.knows_type(data_type) {
+                Ok(())
+            } else {
+                Err(unclear("a cast of this kind"))
+            }
         }
-        Expr::TypedString(typed) if catalog_type(&typed.data_type) => Err(unclear("a catalog type")),
+        Expr::TypedString(typed) if catalog_type(&typed.data_type) || !rules.knows_type(&typed.data_type) => {
+            Err(unclear("a catalog type"))
+        }
         Expr::CompoundFieldAccess { .. }
         | Expr::MatchAgainst { .. }
         | Expr::JsonAccess { .. }
@@ -98,8 +106,33 @@ pub(super) fn subscripted<'e>(root: &'e Expr, chain: &'e [AccessExpr]) -> Option
     Some(names)
 }
 
+impl Rules {
+    /// True if a type is not one of a schema that the policy does not know: another tenant's schema, and its tables, are none of
+    /// a statement's business.
+    fn knows_type(&self, data_type: &DataType) -> bool {
+        match data_type {
+            DataType::Custom(name, _) if self.dialect == Dialect::Postgres => match &name.0[..] {
+                [_] => true,
+                [schema, _] => schema.as_ident().is_some_and(|schema| self.knows_schema(schema)),
+                _ => false,
+            },
+            DataType::Array(
+                ArrayElemTypeDef::AngleBracket(of)
+                | ArrayElemTypeDef::SquareBracket(of, _)
+                | ArrayElemTypeDef::Parenthesis(of),
+            ) => self.knows_type(of),
+            _ => true,
+        }
+    }
+
+    fn knows_schema(&self, schema: &Ident) -> bool {
+        let Ok(schema) = self.fold(schema) else { return false };
+        matches!(schema.as_str(), "pg_catalog" | "public") || self.declares_schema(&schema)
+    }
+}
+
 /// `'orders'::regclass` and its kin look into the catalog.
-pub(super) fn catalog_type(data_type: &DataType) -> bool {
+fn catalog_type(data_type: &DataType) -> bool {
     const CATALOG: [&str; 17] = [
         // How many transactions there have been, and where a row lies, tells of everybody's rows.
         "xid",

@@ -61,6 +61,11 @@ pub(super) enum Found<'a> {
 }
 
 impl Rules {
+    /// True if a table is declared in the schema.
+    pub(super) fn declares_schema(&self, schema: &str) -> bool {
+        self.tables.keys().any(|(declared, _)| declared.as_deref() == Some(schema))
+    }
+
     /// Whether the tenant columns hold ids of the tenant's kind.
     ///
     /// SQLite and MySQL compare a text with a number by what it begins with: to a column of integers `7-eleven` is 7. Where

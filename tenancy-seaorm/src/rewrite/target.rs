@@ -18,7 +18,7 @@ use super::expr;
 use super::functions;
 use super::heard;
 use super::rules::Rules;
-use super::token::{Kind, Tokens, parser_dialect};
+use super::token::{Kind, Tokens, parser_dialect, too_complex};
 use crate::error::{Error, ErrorKind};
 use crate::policy::Dialect;
 
@@ -32,6 +32,9 @@ pub(super) struct Target {
     elements: Vec<Expr>,
     condition: Option<Expr>,
 }
+
+/// Conflict targets with expressions that one statement may have.
+const MOST: usize = 100;
 
 /// Takes the targets that are more than a list of names out of `parsed`, whose tokens are those of `toks`.
 pub(super) fn cut(
@@ -50,6 +53,9 @@ pub(super) fn cut(
             && toks.text(on + 2) == "("
             && let Some(target) = Target::read(toks, parsed, on, dialect)?
         {
+            if targets.len() == MOST {
+                return Err(too_complex("conflict targets", "use several statements"));
+            }
             targets.push(target);
         }
     }

@@ -19,6 +19,9 @@ pub(super) const MAX_DEPTH: usize = 48;
 /// Operators that may follow one another at one depth; sqlparser's trees lean left, and dropping them recurses.
 pub(super) const MAX_CHAIN: usize = 2_000;
 
+/// UNIONs and the like that a statement may have: their tree leans left, too, whatever commas are between them.
+pub(super) const MAX_BRANCHES: usize = 400;
+
 /// Ends every text that was scoped; database logs show it too.
 pub(super) const MARKER: &str = "/* scoped */";
 
@@ -153,6 +156,12 @@ impl<'a> Tokens<'a> {
 
     /// Long lists are fine (they are vectors in the tree); long chains of operators are not.
     fn bound_chains(&self) -> Result<(), Error> {
+        let unites = |tok: &&Tok| {
+            matches!(tok.kind, Kind::Word(Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT))
+        };
+        if self.toks.iter().filter(unites).count() > MAX_BRANCHES {
+            return Err(too_complex("UNION of so many queries", "use VALUES, or several statements"));
+        }
         let (mut outer, mut chain) = (Vec::new(), 0_usize);
         for tok in &self.toks {
             match tok.kind {

@@ -373,12 +373,16 @@ fn types_of_the_catalog_are_refused() {
         "SELECT CAST('1' AS pg_snapshot)",
         "SELECT x.a FROM json_to_recordset('[{\"a\": \"16585\"}]') AS x(a regclass)",
         "SELECT x.a FROM json_to_record('{}') AS x(a pg_class)",
+        "SELECT NULL::tenant_b.payroll",
+        "SELECT NULL::tenant_b.payroll[]",
+        "SELECT CAST(a AS other.public.mood) FROM orders",
     ] {
         let refused = scoped(Dialect::Postgres, sql);
         assert!(refused.starts_with("refused: "), "{refused}");
     }
     assert!(
-        scoped(Dialect::Postgres, "SELECT '1'::pg_catalog.int4, a::_int4 FROM orders").starts_with("SELECT")
+        scoped(Dialect::Postgres, "SELECT '1'::pg_catalog.int4, a::_int4, a::public.mood FROM orders")
+            .starts_with("SELECT")
     );
 }
 
@@ -474,4 +478,17 @@ fn a_derived_table_of_mysql_may_count() {
     assert!(scoped(Dialect::MySql, &format!("WITH x AS ({count}) SELECT x.id FROM x")).starts_with("WITH"));
     let asked = "SELECT id FROM tags WHERE id IN (SELECT max(total) FROM orders)";
     assert!(scoped(Dialect::MySql, asked).starts_with("refused: an aggregate"));
+}
+
+/// FLT-44: trees of set operations lean left, and would overflow the stack.
+#[test]
+fn branches_are_bounded_whatever_stands_between_them() {
+    let union =
+        |n: usize| format!("INSERT INTO tags (id, name) {}", vec!["SELECT 1, 'a'"; n].join(" UNION ALL "));
+    assert!(scoped(Dialect::Postgres, &union(400)).starts_with("INSERT"));
+    assert_eq!(scoped(Dialect::Postgres, &union(402)), "refused: UNION of so many queries");
+    let target = "WITH x AS (INSERT INTO tags (id) VALUES (1) ON CONFLICT (lower(a)) DO NOTHING RETURNING id) SELECT 1";
+    assert!(scoped(Dialect::Postgres, target).starts_with("WITH"));
+    let targets = "ON CONFLICT (a + 1) DO, ".repeat(20_000);
+    assert_eq!(scoped(Dialect::Postgres, &targets), "refused: conflict targets");
 }
