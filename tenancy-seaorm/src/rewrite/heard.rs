@@ -20,12 +20,14 @@ pub(super) fn check(
 ) -> Result<(), Error> {
     let (said, _) = Tokens::split(said, dialect)?;
     let mut next = 0;
-    for i in heard.filter(|i| !is_silent(toks, *i)) {
+    let mut heard: Vec<usize> = heard.filter(|i| !is_silent(toks, *i)).collect();
+    limits_first(toks, &mut heard);
+    for i in heard {
         while is_added(&said, next) && !same(toks, i, &said, next) {
             next += 1;
         }
         if !same(toks, i, &said, next) {
-            return Err(unparsable(misheard(toks, i)));
+            return Err(unparsable("a word that the parser passed over, or read as another"));
         }
         next += 1;
     }
@@ -70,17 +72,36 @@ fn number(text: &str) -> Option<String> {
     matches!(kind, "x" | "b").then(|| format!("{kind}{digits}"))
 }
 
-fn misheard(toks: &Tokens<'_>, i: usize) -> &'static str {
-    match toks.keyword(i) {
-        Some(Keyword::OFFSET) => "OFFSET in front of LIMIT",
-        Some(Keyword::LIMIT) => "LIMIT ALL",
-        _ => "a word that the parser passed over, or read as another",
-    }
-}
-
 /// What means the same when it is left out.
 fn is_silent(toks: &Tokens<'_>, i: usize) -> bool {
+    let all = |limit: usize| {
+        toks.keyword(limit) == Some(Keyword::LIMIT) && toks.keyword(limit + 1) == Some(Keyword::ALL)
+    };
     matches!(toks.toks[i].kind, Kind::Semicolon | Kind::Word(Keyword::OUTER))
+        || all(i)
+        || i.checked_sub(1).is_some_and(all)
+}
+
+/// Puts LIMIT in front of OFFSET, as the parser writes them, where they stand the other way.
+fn limits_first(toks: &Tokens<'_>, heard: &mut [usize]) {
+    let at = |token: usize, heard: &[usize]| heard.partition_point(|i| *i < token);
+    let ends = |i: usize| {
+        let clause =
+            matches!(toks.keyword(i), Some(Keyword::OFFSET | Keyword::FOR | Keyword::FETCH | Keyword::UNION));
+        clause || i >= toks.len() || toks.is(i, Kind::Close) || toks.is(i, Kind::Semicolon)
+    };
+    // From the end: what is turned already is then behind what is looked for, or whole inside of it.
+    for offset in (0..toks.len()).rev().filter(|i| toks.keyword(*i) == Some(Keyword::OFFSET)) {
+        let (mut limit, mut end) = (None, toks.next(offset));
+        while !ends(end) {
+            limit = limit.or((toks.keyword(end) == Some(Keyword::LIMIT)).then_some(end));
+            end = toks.next(end);
+        }
+        if let Some(limit) = limit {
+            let [from, middle, to] = [offset, limit, end].map(|token| at(token, heard));
+            heard[from..to].rotate_left(middle - from);
+        }
+    }
 }
 
 /// What writing out adds: `a b` becomes `a AS b`, and `a NOTNULL` becomes `a IS NOT NULL`.
@@ -119,6 +140,8 @@ mod tests {
         let rewriter = Rewriter::new(&policy, Dialect::Postgres);
         for sql in [
             "select a b from orders o left outer join orders p on o.id != p.id where b notnull;",
+            "SELECT a FROM (SELECT a FROM orders OFFSET 1 LIMIT 2) o UNION SELECT a FROM orders OFFSET $1 LIMIT ALL",
+            "(SELECT a FROM orders OFFSET (SELECT 1 OFFSET 2 LIMIT 1) LIMIT (SELECT 2 OFFSET 0 LIMIT 3)) UNION (SELECT 1 OFFSET 3) LIMIT 1",
             "SELECT a FROM orders WHERE a !~ 'x' AND a::int4 = -1 AND E'\\n' = 'it''s' FETCH FIRST ROW ONLY",
             "INSERT INTO orders(a) VALUES(1) ON CONFLICT(lower(a)) WHERE b IS NULL DO UPDATE SET a=excluded.a",
         ] {
