@@ -27,6 +27,21 @@ pub(super) fn certain(rules: &Rules, part: &impl Visit) -> bool {
     part.visit(&mut Unsure { sure: &sure }).is_continue()
 }
 
+/// True if the limits of a query are numbers that are spelled out: one below zero is an error, whatever rows there are.
+pub(super) fn has_plain_limits(query: &Query) -> bool {
+    let plain = |limit: &Expr| matches!(limit, Expr::Value(value) if matches!(&value.value, Value::Number(number, _) if number.to_string().parse::<i64>().is_ok()));
+    let limited = match &query.limit_clause {
+        None => true,
+        Some(LimitClause::LimitOffset { limit, offset, limit_by }) => {
+            limit_by.is_empty()
+                && limit.as_ref().is_none_or(plain)
+                && offset.as_ref().is_none_or(|offset| plain(&offset.value))
+        }
+        Some(LimitClause::OffsetCommaLimit { offset, limit }) => plain(offset) && plain(limit),
+    };
+    limited && query.fetch.as_ref().and_then(|fetch| fetch.quantity.as_ref()).is_none_or(plain)
+}
+
 /// Looks for what may raise, also beside the expressions of nested queries: a function in FROM, and a limit below zero.
 struct Unsure<'a> {
     sure: &'a dyn Fn(&Expr) -> bool,
@@ -36,19 +51,8 @@ impl Visitor for Unsure<'_> {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
-        let plain = |limit: &Expr| matches!(limit, Expr::Value(value) if matches!(&value.value, Value::Number(number, _) if number.to_string().parse::<i64>().is_ok()));
-        let limited = match &query.limit_clause {
-            None => true,
-            Some(LimitClause::LimitOffset { limit, offset, limit_by }) => {
-                limit_by.is_empty()
-                    && limit.as_ref().is_none_or(plain)
-                    && offset.as_ref().is_none_or(|offset| plain(&offset.value))
-            }
-            Some(LimitClause::OffsetCommaLimit { offset, limit }) => plain(offset) && plain(limit),
-        };
-        let fetched = query.fetch.as_ref().and_then(|fetch| fetch.quantity.as_ref()).is_none_or(plain);
         let waits = !query.locks.iter().any(|lock| matches!(lock.nonblock, Some(NonBlock::Nowait)));
-        if limited && fetched && waits { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        if has_plain_limits(query) && waits { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
 
     /// Frames of windows may begin before the first row.

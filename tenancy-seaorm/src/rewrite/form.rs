@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     BinaryOperator as Op, Expr, FunctionArguments, GroupByExpr, LimitClause, Query, SelectItem, SetExpr,
-    Value, visit_expressions,
+    UnaryOperator, Value, visit_expressions,
 };
 
 use super::functions;
@@ -13,7 +13,7 @@ use crate::policy::Dialect;
 /// True if a query gives one row at most: a second one would be an error.
 pub(super) fn one_row(query: &Query) -> bool {
     let one = |limit: &Expr| matches!(limit, Expr::Value(value) if matches!(&value.value, Value::Number(number, _) if number.to_string() == "1"));
-    let limited = matches!(&query.limit_clause, Some(LimitClause::LimitOffset { limit: Some(limit), .. }) if one(limit));
+    let limited = matches!(&query.limit_clause, Some(LimitClause::LimitOffset { limit: Some(limit), offset: None, .. }) if one(limit));
     limited || aggregates_alone(query)
 }
 
@@ -57,14 +57,34 @@ pub(super) fn columns_beside(one: &Expr, other: &Expr) -> bool {
             columns.len() == values.len()
                 && columns.iter().zip(values).all(|(column, value)| columns_beside(column, value))
         }
-        (one, other) => is_column(one) && constant(other),
+        (one, other) => is_column(one) && constant(other) && !puts_together(other),
     }
+}
+
+/// True if `expr` makes an array of what is no literal: that costs nothing, and fails where the parts are arrays.
+fn puts_together(expr: &Expr) -> bool {
+    visit_expressions(expr, |part| match part {
+        Expr::Array(array) if !array.elem.iter().all(is_literal) => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    })
+    .is_break()
 }
 
 pub(super) fn is_column(expr: &Expr) -> bool {
     match expr {
         Expr::Identifier(_) => true,
         Expr::CompoundIdentifier(parts) => !parts.last().is_some_and(functions::raises_as_column),
+        _ => false,
+    }
+}
+
+/// True if `expr` is a number, a text or a truth value that is spelled out.
+pub(super) fn is_literal(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(value) => {
+            matches!(value.value, Value::Number(..) | Value::SingleQuotedString(_) | Value::Boolean(_))
+        }
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => is_number(expr),
         _ => false,
     }
 }

@@ -75,7 +75,7 @@ impl Walk<'_> {
 
     /// True if no query at hand is asked by an expression: none can be evaluated on a row of another.
     pub(super) fn sees_nothing_outside(&self) -> bool {
-        self.frames.iter().skip(1).all(|frame| frame.apart)
+        self.frames.iter().enumerate().all(|(i, frame)| frame.apart || (i == 0 && frame.root))
     }
 
     /// The tables whose rows `query` locks as if it changed them; nothing where it locks those of all.

@@ -4,7 +4,9 @@
 
 mod lists;
 
-use sqlparser::ast::{Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName};
+use sqlparser::ast::{
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgOperator, FunctionArguments, Ident, ObjectName,
+};
 
 use super::rules::Rules;
 use crate::error::{Error, ErrorKind, shown};
@@ -124,7 +126,11 @@ pub(super) fn chooses(function: &Function) -> bool {
 pub(super) fn names_of_arguments(function: &Function) -> Vec<*const Expr> {
     let FunctionArguments::List(list) = &function.args else { return Vec::new() };
     let names = list.args.iter().filter_map(|arg| match arg {
-        FunctionArg::ExprNamed { name, .. } => Some(std::ptr::from_ref(name)),
+        FunctionArg::ExprNamed {
+            name,
+            operator: FunctionArgOperator::RightArrow | FunctionArgOperator::Assignment,
+            ..
+        } => Some(std::ptr::from_ref(name)),
         _ => None,
     });
     names.collect()

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use sqlparser::ast::{Expr, Ident, Query, Select, SetExpr, Visit, Visitor, visit_expressions};
 use sqlparser::keywords::Keyword;
 
-use super::certain::certain;
+use super::certain::{certain, has_plain_limits};
 use super::form::{aggregates_alone, comparison};
 use super::functions;
 use super::groups::aggregated;
@@ -69,7 +69,13 @@ impl Walk<'_> {
 
     fn stands_alone(&self, query: &Query) -> bool {
         let inside = self.rules.names_inside(query);
-        let inner = |table: &Ident| self.rules.fold(table).is_ok_and(|table| inside.contains(&table));
+        // Of a name that is outside too, nobody knows which of them is meant.
+        let outside = |table: &String| {
+            self.sources.names.contains(table) || self.scopes.iter().any(|scope| scope.names.contains(table))
+        };
+        let inner = |table: &Ident| {
+            self.rules.fold(table).is_ok_and(|table| inside.contains(&table) && !outside(&table))
+        };
         visit_expressions(query, |part| match part {
             Expr::CompoundIdentifier(parts) if matches!(&parts[..], [table, _] if inner(table)) => {
                 ControlFlow::Continue(())
@@ -90,7 +96,7 @@ impl Walk<'_> {
         let SetExpr::Select(select) = query.body.as_ref() else { return false };
         // Of no rows at all, HAVING and aggregates are evaluated still.
         let over_rows = !aggregated(select) || aggregates_alone(query);
-        if select.having.is_some() || !over_rows {
+        if select.having.is_some() || !over_rows || !has_plain_limits(query) {
             return false;
         }
         let inside = self.rules.names_inside(query);

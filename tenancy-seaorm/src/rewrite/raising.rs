@@ -7,7 +7,8 @@ use sqlparser::ast::{
 
 use super::certain::certain;
 use super::form::{
-    collated, columns_beside, comparison, constant, is_column, is_number, is_tuple, one_row, text_of,
+    collated, columns_beside, comparison, constant, is_column, is_literal, is_number, is_tuple, one_row,
+    text_of,
 };
 use super::functions;
 use super::plan::LONGEST_PATTERN;
@@ -54,7 +55,7 @@ fn in_place(rules: &Rules, part: &Expr, whole: &Expr) -> bool {
                 }
                 // `$1::bigint IS NULL OR id = $1`: a filter that may be left out.
                 Expr::IsNull(of) | Expr::IsNotNull(of) => {
-                    bound(of).is_some_and(|name| compares_bound(rules, whole, name))
+                    bound(of).is_some_and(|name| compares_bound(rules, whole, part, name))
                 }
                 part => beside_constants(rules, part),
             })
@@ -62,7 +63,6 @@ fn in_place(rules: &Rules, part: &Expr, whole: &Expr) -> bool {
 
 /// True if `expr` compares columns with constants, and does nothing else.
 fn beside_constants(rules: &Rules, expr: &Expr) -> bool {
-    let array = |expr: &Expr| matches!(expr, Expr::Array(array) if !array.elem.is_empty()) && constant(expr);
     rules.dialect == Dialect::Postgres
         && match expr {
             Expr::BinaryOp { left, op, right } => {
@@ -75,7 +75,10 @@ fn beside_constants(rules: &Rules, expr: &Expr) -> bool {
             Expr::Between { expr, low, high, .. } => columns_beside(expr, low) && columns_beside(expr, high),
             Expr::InList { expr, list, .. } => list.iter().all(|item| columns_beside(expr, item)),
             Expr::AnyOp { left, compare_op, right, .. } | Expr::AllOp { left, compare_op, right } => {
-                comparison(compare_op) && is_column(left) && array(right)
+                comparison(compare_op)
+                    && is_column(left)
+                    && matches!(right.as_ref(), Expr::Array(_))
+                    && array_safe(right)
             }
             _ => false,
         }
@@ -93,17 +96,29 @@ fn bound(expr: &Expr) -> Option<&str> {
     }
 }
 
-/// True if one of the conditions in `whole` compares a column with the parameter of this name.
-fn compares_bound(rules: &Rules, whole: &Expr, name: &str) -> bool {
-    match whole {
-        Expr::Nested(inner) => compares_bound(rules, inner, name),
-        Expr::BinaryOp { left, op: Op::And | Op::Or, right } => {
-            compares_bound(rules, left, name) || compares_bound(rules, right, name)
-        }
+/// True if `whole` is a chain of ORs, of which `part` is a link, and so is a condition that compares a column with the
+/// parameter of this name: no link of a chain is evaluated by itself, or left out.
+fn compares_bound(rules: &Rules, whole: &Expr, part: &Expr, name: &str) -> bool {
+    let links = disjuncts(whole);
+    let compares = |link: &&Expr| match link {
         Expr::BinaryOp { left, right, .. } => {
-            beside_constants(rules, whole) && (bound(left) == Some(name) || bound(right) == Some(name))
+            beside_constants(rules, link) && (bound(left) == Some(name) || bound(right) == Some(name))
         }
         _ => false,
+    };
+    links.iter().any(|link| std::ptr::eq(*link, part)) && links.iter().any(compares)
+}
+
+/// The operands of the outermost ORs.
+fn disjuncts(expr: &Expr) -> Vec<&Expr> {
+    match expr {
+        Expr::Nested(inner) => disjuncts(inner),
+        Expr::BinaryOp { left, op: Op::Or, right } => {
+            let mut parts = disjuncts(left);
+            parts.extend(disjuncts(right));
+            parts
+        }
+        expr => vec![expr],
     }
 }
 
@@ -258,7 +273,8 @@ fn args_safe(function: &Function, parts: &Parts<'_>) -> bool {
 /// bound one has the column's type where its driver says so, and an index serves it: that one is let through.
 fn array_safe(array: &Expr) -> bool {
     match array {
-        Expr::Array(list) => !list.elem.is_empty() && constant(array),
+        // An array in it, or a parameter that is one, may be empty, and then this one is.
+        Expr::Array(list) => !list.elem.is_empty() && list.elem.iter().all(is_literal),
         Expr::Nested(array) => array_safe(array),
         Expr::Value(value) => matches!(value.value, Value::Placeholder(_)),
         Expr::Subquery(_) => true,

@@ -103,8 +103,15 @@ impl<'a> Tokens<'a> {
                 continue;
             }
             let kind = kind_of(&token, &self.sql[start..cursor.at])?;
-            if matches!(kind, Kind::Word(_)) {
-                check_word(&self.sql[start..cursor.at])?;
+            let text = &self.sql[start..cursor.at];
+            match kind {
+                Kind::Word(_) => check_word(text)?,
+                Kind::Number => check_number(text)?,
+                // Before version 16, `0` called `x1F`.
+                Kind::Quoted if dialect == Sql::Postgres && text.starts_with('0') => {
+                    return Err(unparsable("a number of this form"));
+                }
+                _ => {}
             }
             if kind == Kind::Quoted && dialect == Sql::MySql {
                 literal::check(&self.sql[start..cursor.at])?;
@@ -302,12 +309,28 @@ fn check_word(word: &str) -> Result<(), Error> {
     if word.contains('\u{FEFF}') {
         return Err(unparsable("a byte order mark in a name"));
     }
+    // Variables of MySQL are looked at by their names.
+    let name = word.trim_start_matches('@');
     // MySQL reads `1.FROM orders` as a number and a clause; a name may begin with a digit, but not be told from one.
-    let begins = word.starts_with(|first: char| first.is_ascii_digit() || first == '.');
-    if begins || word.contains('.') {
-        return Err(unparsable("a name that begins like a number; put it in quotes"));
+    let begins =
+        name.starts_with(|first: char| !first.is_ascii() || first.is_ascii_alphabetic() || first == '_');
+    let part = |c: char| !c.is_ascii() || c.is_ascii_alphanumeric() || matches!(c, '_' | '$' | '@');
+    if begins && name.chars().all(part) {
+        Ok(())
+    } else {
+        Err(unparsable("a name that begins like a number, or holds other signs; put it in quotes"))
     }
-    Ok(())
+}
+
+/// Refuses numbers that not every version of a database reads as one: `1_000` is the column `_000` to PostgreSQL 15.
+fn check_number(number: &str) -> Result<(), Error> {
+    let number = number.trim_end_matches(|c: char| c.is_ascii_digit());
+    let mantissa = match number.strip_suffix(['+', '-']).unwrap_or(number).strip_suffix(['e', 'E']) {
+        Some(mantissa) => mantissa,
+        None => number,
+    };
+    let rest = mantissa.trim_matches(|c: char| c.is_ascii_digit());
+    if matches!(rest, "" | ".") { Ok(()) } else { Err(unparsable("a number of this form")) }
 }
 
 fn kind_of(token: &Token, text: &str) -> Result<Kind, Error> {

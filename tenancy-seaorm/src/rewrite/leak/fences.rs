@@ -274,6 +274,7 @@ fn constants_beside_columns_need_no_fence() {
         "(created, id) > ($1::timestamptz, $2::bigint)",
         "(a, b) IN (($1::int, 2), (3, 4))",
         "($1::bigint IS NULL OR id = $1)",
+        "($1::bigint IS NULL OR (open OR id = $1::bigint))",
         "created > now() - interval '1 day' OR id = 77",
         "created > now() - make_interval(days => $1)",
         "id = ANY(ARRAY[1, 2, 3])",
@@ -294,6 +295,14 @@ fn constants_beside_columns_need_no_fence() {
     }
     for condition in [
         "open OR $1::int IS NULL",
+        "open OR $1::int IS NULL OR (id = $1 AND false)",
+        "NOT (NOT (open OR $1::int IS NULL) OR id <> $1)",
+        "num = ANY(ARRAY[ARRAY[]::float8[]])",
+        "num = ANY(ARRAY[NULL::float8[]])",
+        "num = ANY(ARRAY[$1])",
+        "open = (ARRAY[$1::int[], $2::int[]] IS NULL) OR id = 1",
+        "id = (SELECT c.id FROM countries c WHERE c.z = orders.id AND NULL LIMIT 1 OFFSET $1)",
+        "id IN (SELECT 1 / c.z FROM countries c WHERE true OR c.id = orders.id AND EXISTS (SELECT 1 FROM tags orders))",
         "open OR to_date($1, 'YYYY') IS NULL",
         "(open, to_date($1, 'YYYY')) IS NULL",
         "open OR id = (SELECT id FROM tags WHERE id = $1::int LIMIT 1)",
@@ -415,6 +424,20 @@ fn a_name_does_not_begin_like_a_number() {
         }
     }
     assert!(scoped(Dialect::MySql, "SELECT `1x`, 1.5, .5, a1 FROM orders").starts_with("SELECT"));
+}
+
+/// FLT-32: a number ends where every version of a database ends it.
+#[test]
+fn numbers_are_plain() {
+    for number in ["1_000", "0x1F", "0b1", "1__0", "1e5from"] {
+        let refused = scoped(Dialect::Postgres, &format!("SELECT {number} FROM orders"));
+        assert!(refused.starts_with("refused: "), "{refused}");
+    }
+    for number in ["1", "1.", ".5", "1.5", "1e10", "1.5E-3", ".5e+2", "10", "1.e2"] {
+        let scoped = scoped(Dialect::Postgres, &format!("SELECT {number} FROM orders"));
+        assert!(scoped.starts_with("SELECT"), "{number}: {scoped}");
+    }
+    assert!(scoped(Dialect::MySql, "SELECT 0x1F, x'1f' FROM orders").starts_with("SELECT"));
 }
 
 /// FLT-32: words that are keywords to the parser alone end no clause.
