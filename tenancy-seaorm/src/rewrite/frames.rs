@@ -39,9 +39,9 @@ pub(super) struct Frame {
     /// Nothing is pushed into it.
     stands: bool,
     /// An expression asks it.
-    asked: bool,
+    pub(super) asked: bool,
     /// It is a table in FROM, or a common table expression.
-    apart: bool,
+    pub(super) apart: bool,
     /// What rows it locks that are to be changed: those of the table of a name, or all.
     locks: Vec<Option<String>>,
 }

@@ -94,7 +94,8 @@ impl Walk<'_> {
         }
         // Without a table of tenants too: a constant that fails would be asked for where a row of another query comes to it.
         let unseen = self.is_asked_for_rows(select, start);
-        if self.nested() && !unseen && select.projection.iter().any(|item| self.exposed(item)) {
+        let exposed = || select.projection.iter().any(|item| self.exposed(item)) || self.is_wrapped(select);
+        if self.nested() && !unseen && exposed() {
             self.stands_alone_on_mysql(select, start)?;
             self.fence_query(start)?;
         }

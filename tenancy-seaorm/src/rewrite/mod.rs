@@ -34,6 +34,7 @@ mod target;
 mod template;
 mod token;
 mod walk;
+mod weight;
 
 use std::sync::Arc;
 

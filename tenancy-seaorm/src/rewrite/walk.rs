@@ -60,6 +60,8 @@ pub(super) struct Walk<'a> {
     pub(super) words: OnceCell<HashSet<String>>,
     /// Whether a nested query has `*` for its columns.
     pub(super) star: OnceCell<bool>,
+    /// Whether there is an outer join, or a set of groups.
+    pub(super) wraps: OnceCell<bool>,
     /// The functions in FROM, wherever.
     given: Vec<Given>,
     /// Where the query that feeds an INSERT stands in memory.
@@ -101,6 +103,7 @@ impl<'a> Walk<'a> {
             derived: Vec::new(),
             words: OnceCell::new(),
             star: OnceCell::new(),
+            wraps: OnceCell::new(),
             given: Vec::new(),
             inserted: None,
             returning: None,

@@ -515,3 +515,43 @@ fn branches_are_bounded_whatever_stands_between_them() {
     let targets = "ON CONFLICT (a + 1) DO, ".repeat(20_000);
     assert_eq!(scoped(Dialect::Postgres, &targets), "refused: conflict targets");
 }
+
+/// FLT-33: what is wrapped under an outer join costs nothing, and comes before the filter.
+#[test]
+fn computed_columns_under_an_outer_join_stay_inside() {
+    let around = |column: &str, rest: &str| {
+        let nested = format!("SELECT e.id, {column} AS b FROM orders e");
+        scoped(Dialect::Postgres, &format!("SELECT x.id FROM countries k {rest}").replace("X", &nested))
+    };
+    for column in [
+        "e.num IS DISTINCT FROM e.f8",
+        "e.kind = CAST($1 AS mood) OR e.open",
+        "(SELECT max(1 / c.z) FROM countries c WHERE c.id <= e.id)",
+        "EXISTS (SELECT 1 FROM countries c WHERE c.id = e.id AND 1 / c.z > 0)",
+        "e.num > e.f8",
+    ] {
+        let left = around(column, "LEFT JOIN (X) x ON x.id = k.id WHERE x.b");
+        assert!(left.contains("OFFSET 0"), "{left}");
+        let rollup = around(column, ", (X) x WHERE x.b GROUP BY ROLLUP (x.id)");
+        assert!(rollup.contains("OFFSET 0"), "{rollup}");
+        let cte = scoped(
+            Dialect::Postgres,
+            &format!(
+                "WITH x AS (SELECT e.id, {column} AS b FROM orders e) SELECT x.id FROM countries k LEFT JOIN x ON x.id = k.id WHERE x.b"
+            ),
+        );
+        assert!(cte.contains("OFFSET 0"), "{cte}");
+    }
+    for column in [
+        "e.num",
+        "e.status = 'x'",
+        "coalesce(e.note, '')",
+        "e.open AND NOT e.done",
+        "CASE WHEN e.open THEN 1 END",
+    ] {
+        let left = around(column, "LEFT JOIN (X) x ON x.id = k.id WHERE x.b");
+        assert!(left.starts_with("SELECT") && !left.contains("OFFSET 0"), "{left}");
+    }
+    let inner = around("e.num > e.f8", "JOIN (X) x ON x.id = k.id WHERE x.b");
+    assert!(inner.starts_with("SELECT") && !inner.contains("OFFSET 0"), "{inner}");
+}
