@@ -57,17 +57,26 @@ pub(super) fn columns_beside(one: &Expr, other: &Expr) -> bool {
             columns.len() == values.len()
                 && columns.iter().zip(values).all(|(column, value)| columns_beside(column, value))
         }
-        (one, other) => is_column(one) && constant(other) && !puts_together(other),
+        (one, other) => is_column(one) && is_spelled(other),
     }
 }
 
-/// True if `expr` makes an array of what is no literal: that costs nothing, and fails where the parts are arrays.
-fn puts_together(expr: &Expr) -> bool {
-    visit_expressions(expr, |part| match part {
-        Expr::Array(array) if !array.elem.iter().all(is_literal) => ControlFlow::Break(()),
-        _ => ControlFlow::Continue(()),
-    })
-    .is_break()
+/// True if `expr` is a value that is spelled out or bound, be it converted, or a time that is counted from now.
+///
+/// Other calls of constants are left to fences: the planner calls them to guess how many rows there are.
+fn is_spelled(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(_) | Expr::TypedString(_) | Expr::Interval(_) => true,
+        Expr::Nested(e) | Expr::Cast { expr: e, .. } => is_spelled(e),
+        Expr::UnaryOp { op: UnaryOperator::Minus | UnaryOperator::Plus, expr } => is_spelled(expr),
+        Expr::BinaryOp { left, op: Op::Plus | Op::Minus, right } => is_spelled(left) && is_spelled(right),
+        Expr::Array(array) => array.elem.iter().all(is_literal),
+        Expr::Function(function) => {
+            let now = ["now", "current_timestamp", "localtimestamp", "current_date", "statement_timestamp"];
+            now.iter().any(|name| functions::is(function, name)) && functions::values(function).is_empty()
+        }
+        _ => false,
+    }
 }
 
 pub(super) fn is_column(expr: &Expr) -> bool {

@@ -301,6 +301,7 @@ fn constants_beside_columns_need_no_fence() {
         "num = ANY(ARRAY[NULL::float8[]])",
         "num = ANY(ARRAY[$1])",
         "open = (ARRAY[$1::int[], $2::int[]] IS NULL) OR id = 1",
+        "open OR id = CAST(concat('x', now()) AS integer)",
         "id = (SELECT c.id FROM countries c WHERE c.z = orders.id AND NULL LIMIT 1 OFFSET $1)",
         "id IN (SELECT 1 / c.z FROM countries c WHERE true OR c.id = orders.id AND EXISTS (SELECT 1 FROM tags orders))",
         "open OR to_date($1, 'YYYY') IS NULL",
