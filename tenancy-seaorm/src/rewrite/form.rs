@@ -12,7 +12,7 @@ use crate::policy::Dialect;
 
 /// True if a query gives one row at most: a second one would be an error.
 pub(super) fn one_row(query: &Query) -> bool {
-    let one = |limit: &Expr| matches!(limit, Expr::Value(value) if matches!(&value.value, Value::Number(number, _) if number.to_string() == "1"));
+    let one = |limit: &Expr| matches!(limit, Expr::Value(value) if matches!(&value.value, Value::Number(number, _) if *number == "1"));
     let limited = matches!(&query.limit_clause, Some(LimitClause::LimitOffset { limit: Some(limit), offset: None, .. }) if one(limit));
     limited || aggregates_alone(query)
 }

@@ -199,12 +199,13 @@ impl Walk<'_> {
     /// Makes derived tables of all tables that ON of the join at hand sees, into which nothing is pushed then.
     fn behind_barriers(&mut self) -> Result<(), Error> {
         self.sources.aliases += 1;
-        for guard in self.sources.guards[self.sources.item..].to_vec() {
+        let guards = self.sources.guards[self.sources.item..].to_vec();
+        for guard in &guards {
             let last = guard.name.1;
             if self.sources.derived.contains(&last) {
                 self.sources.hidden.push(last);
             } else {
-                self.derive(&guard)?;
+                self.derive(guard)?;
             }
         }
         self.sources.aliases -= 1;
