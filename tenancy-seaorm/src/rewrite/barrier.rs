@@ -29,10 +29,9 @@ pub(super) struct Barrier {
 impl Walk<'_> {
     pub(super) fn raise_barriers(&mut self) -> Result<(), Error> {
         for last in std::mem::take(&mut self.sources.hidden) {
-            if self.fenced.contains(&last) {
+            if !self.fenced.insert(last) {
                 continue;
             }
-            self.fenced.push(last);
             let limit = self.limit();
             self.edits.after_inner(last, Piece::text(limit));
             self.note("", "fence");
@@ -50,7 +49,7 @@ impl Walk<'_> {
         if barrier.locked {
             return Err(leaky("a locking query under a predicate that may fail on other tenants' rows"));
         }
-        self.fenced.push(barrier.close);
+        self.fenced.insert(barrier.close);
         self.note("", "fence");
         let open = self.toks.toks[barrier.close].mate;
         let (begin, end) = self.limited(open, barrier.close);

@@ -44,7 +44,7 @@ pub(super) struct Walk<'a> {
     /// The same of the queries around the one at hand.
     pub(super) scopes: Vec<Sources>,
     /// Closing parentheses of the queries that got a fence.
-    pub(super) fenced: Vec<usize>,
+    pub(super) fenced: HashSet<usize>,
     in_insert: bool,
     /// The statement is an UPDATE or a DELETE: every query in it is a nested one.
     pub(super) changes: bool,
@@ -53,9 +53,9 @@ pub(super) struct Walk<'a> {
     /// How many filters the fences have.
     pub(super) conditions: usize,
     /// Where the queries stand in memory that an expression asks.
-    pub(super) asked: Vec<usize>,
+    pub(super) asked: HashSet<usize>,
     /// And those that are tables in FROM.
-    pub(super) derived: Vec<usize>,
+    pub(super) derived: HashSet<usize>,
     /// All words of the text, folded and without their quotes.
     pub(super) words: OnceCell<HashSet<String>>,
     /// Whether a nested query has `*` for its columns.
@@ -94,13 +94,13 @@ impl<'a> Walk<'a> {
             notes: explain.then(Vec::new),
             sources: Sources::default(),
             scopes: Vec::new(),
-            fenced: Vec::new(),
+            fenced: HashSet::new(),
             in_insert: false,
             changes: false,
             schemas: toks.names_schemas(),
             conditions: 0,
-            asked: Vec::new(),
-            derived: Vec::new(),
+            asked: HashSet::new(),
+            derived: HashSet::new(),
             words: OnceCell::new(),
             star: OnceCell::new(),
             wraps: OnceCell::new(),
@@ -287,7 +287,7 @@ impl<'a> Walk<'a> {
         | Expr::Exists { subquery: query, .. }
         | Expr::InSubquery { subquery: query, .. } = expr
         {
-            self.asked.push(std::ptr::from_ref(query.as_ref()) as usize);
+            self.asked.insert(std::ptr::from_ref(query.as_ref()) as usize);
         }
         self.check_aggregate(expr)?;
         self.check_pattern(expr)
@@ -338,7 +338,7 @@ impl<'a> Walk<'a> {
             TableFactor::Function { name, .. } => super::functions::table_function(self.rules, name),
             TableFactor::Derived { sample, .. } if sample.is_some() => Err(unclear("TABLESAMPLE of a query")),
             TableFactor::Derived { lateral: false, subquery, .. } => {
-                self.derived.push(std::ptr::from_ref(subquery.as_ref()) as usize);
+                self.derived.insert(std::ptr::from_ref(subquery.as_ref()) as usize);
                 Ok(())
             }
             TableFactor::Table { .. }
