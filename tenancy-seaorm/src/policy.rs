@@ -51,9 +51,10 @@ pub enum LeakyPredicates {
     /// Evaluate such a predicate under `CASE WHEN <tenant filter> THEN … END`, which fixes the order. The default.
     ///
     /// The cost is one more comparison for each row that reaches the predicate, and that no index can serve the fenced
-    /// predicate itself. Predicates beside it keep their indexes. Nested queries that the predicate could be pushed
-    /// into, or that a raising column could be pulled out of, get an `OFFSET 0`: they are planned by themselves, so
-    /// that other predicates do not reach their indexes either. DESIGN.md has figures.
+    /// predicate itself. Predicates beside it keep their indexes. A raising column of a nested query that is a table in
+    /// FROM has such a fence too, on PostgreSQL and if it has a name. Other nested queries that a raising column could
+    /// be pulled out of, or that the predicate could be pushed into, get an `OFFSET 0`: they are planned by themselves,
+    /// so that other predicates do not reach their indexes either. DESIGN.md has figures.
     #[default]
     Fence,
     /// Let them through: row-level security is in force on every owned table and orders them itself. But not nested queries in

@@ -12,7 +12,8 @@ use sqlparser::ast::{
 
 use super::barrier::Barrier;
 use super::certain::certain;
-use super::leak::{Sources, leaky};
+use super::fence::leaky;
+use super::leak::Sources;
 use super::names::{given_to_functions, name_of};
 use super::raising::may_raise;
 use super::walk::Walk;

@@ -7,7 +7,7 @@ use sqlparser::keywords::Keyword;
 
 use super::clause::unclear;
 use super::edit::Piece;
-use super::leak::leaky;
+use super::fence::leaky;
 use super::token::Kind;
 use super::walk::Walk;
 use crate::error::Error;

@@ -8,9 +8,10 @@ use sqlparser::ast::{
 
 use super::barrier::Barrier;
 use super::certain::certain;
+use super::check::plain_body;
 use super::clause::unclear;
 use super::token::too_complex;
-use super::walk::{Walk, plain_body};
+use super::walk::Walk;
 use crate::error::Error;
 use crate::policy::Dialect;
 
@@ -42,6 +43,8 @@ pub(super) struct Frame {
     pub(super) asked: bool,
     /// It is a table in FROM, or a common table expression.
     pub(super) apart: bool,
+    /// It is a SELECT, and no branches of one.
+    pub(super) single: bool,
     /// What rows it locks that are to be changed: those of the table of a name, or all.
     locks: Vec<Option<String>>,
 }
@@ -142,6 +145,7 @@ impl Walk<'_> {
             stands: self.ends(query).0,
             asked: cte || self.asked.contains(&address),
             apart: cte || self.derived.contains(&address),
+            single: matches!(**body, SetExpr::Select(_)),
             locks: self.locks(query),
         });
         if self.nested() { self.values_leak(body) } else { Ok(()) }

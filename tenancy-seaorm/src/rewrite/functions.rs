@@ -152,6 +152,15 @@ pub(super) fn may_skip(function: &Function) -> bool {
     chooses(function) || matches!(name.as_deref(), Some("if" | "iif" | "ifnull"))
 }
 
+/// True if a function is known, and gives one value for each row.
+pub(super) fn gives_one_value(function: &Function) -> bool {
+    let listed = |name: String| {
+        let name = name.as_str();
+        [SAFE, PLAIN, AGGREGATES].iter().any(|list| list.contains(&name)) && !TABLE.contains(&name)
+    };
+    plain_name(function).is_some_and(listed)
+}
+
 pub(super) fn cannot_raise(dialect: Dialect, function: &Function) -> bool {
     let Some(name) = plain_name(function) else { return false };
     // `length(body, 'UTF8')` decodes first, and its error shows the bytes that are no text.

@@ -4,7 +4,7 @@
 //! a nested one, where it meets the nested query's expressions. So those of nested queries count as predicates too.
 //!
 //! A fence orders them: `CASE WHEN <filter> THEN (<predicate>) END` for tables, and `OFFSET 0` for nested queries,
-//! into which the planner then pushes nothing.
+//! into which the planner then pushes nothing, where the column by itself cannot have a fence.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -15,8 +15,8 @@ use sqlparser::keywords::Keyword;
 use super::aliases::Raising;
 use super::barrier::Barrier;
 use super::certain::certain;
-use super::clause::{Clauses, unclear};
-use super::edit::Piece;
+use super::clause::Clauses;
+use super::fence::leaky;
 use super::form::{bound_pattern, constant, is_row, is_spelled_row};
 use super::from::Guard;
 use super::groups::ungrouped;
@@ -24,13 +24,9 @@ use super::operands::operands;
 use super::plan::Check;
 use super::raising::may_raise;
 use super::rules::Rules;
-use super::token::{Kind, too_complex};
 use super::walk::Walk;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::policy::{Dialect, LeakyPredicates};
-
-/// Filters that the fences of one statement may have; each names every table that it may read.
-const MOST_CONDITIONS: usize = 5_000;
 
 /// What a FROM clause reads tenants' rows from.
 #[derive(Debug, Default)]
@@ -94,10 +90,8 @@ impl Walk<'_> {
         }
         // Without a table of tenants too: a constant that fails would be asked for where a row of another query comes to it.
         let unseen = self.is_asked_for_rows(select, start);
-        let exposed = || select.projection.iter().any(|item| self.exposed(item)) || self.is_wrapped(select);
-        if self.nested() && !unseen && exposed() {
-            self.stands_alone_on_mysql(select, start)?;
-            self.fence_query(start)?;
+        if self.nested() && !unseen {
+            self.fence_columns(select, clauses, start)?;
         }
         let outward = self.nested() && self.reaches_out(&self.sources.guards);
         if outward && self.evaluates_outer_rows(select) {
@@ -107,7 +101,7 @@ impl Walk<'_> {
     }
 
     /// True if a column of a nested query may raise, and so an outer predicate on it.
-    fn exposed(&self, item: &SelectItem) -> bool {
+    pub(super) fn exposed(&self, item: &SelectItem) -> bool {
         match item {
             SelectItem::UnnamedExpr(expr)
             | SelectItem::ExprWithAlias { expr, .. }
@@ -223,7 +217,7 @@ impl Walk<'_> {
 
     /// Those of `guards` whose tables `part` reads: a database asks it of a row of theirs as soon as it has one, and not of rows
     /// that are joined already. All of them where that is not certain.
-    fn read_by(&self, part: &Expr, guards: &[Guard]) -> Vec<Guard> {
+    pub(super) fn read_by(&self, part: &Expr, guards: &[Guard]) -> Vec<Guard> {
         let mut read = HashSet::new();
         let plain = visit_expressions(part, |part| match part {
             Expr::CompoundIdentifier(parts) if matches!(&parts[..], [table, _] if self.names_own(table)) => {
@@ -250,105 +244,6 @@ impl Walk<'_> {
     /// True if there is a query between these tokens.
     fn nests(&self, (first, end): (usize, usize)) -> bool {
         (first..end).any(|token| matches!(self.toks.keyword(token), Some(Keyword::SELECT | Keyword::VALUES)))
-    }
-
-    /// Keeps a predicate from rows that a guard does not pass.
-    pub(super) fn fence(
-        &mut self,
-        range: (usize, usize),
-        guards: &[Guard],
-        nullable: bool,
-    ) -> Result<(), Error> {
-        match self.rules.dialect {
-            // As a value, SQLite computes both operands of AND and OR; as a condition, one where that decides.
-            Dialect::Sqlite => self.fence_with(range, guards, nullable, ["CASE WHEN (", ") THEN 1 END END"]),
-            Dialect::Postgres | Dialect::MySql => self.fence_value(range, guards, nullable),
-        }
-    }
-
-    fn fence_value(&mut self, range: (usize, usize), guards: &[Guard], nullable: bool) -> Result<(), Error> {
-        self.fence_with(range, guards, nullable, ["(", ") END"])
-    }
-
-    fn fence_with(
-        &mut self,
-        (first, end): (usize, usize),
-        guards: &[Guard],
-        nullable: bool,
-        [begin, finish]: [&str; 2],
-    ) -> Result<(), Error> {
-        if end <= first {
-            return Err(unclear("an empty predicate"));
-        }
-        if guards.is_empty() {
-            return Ok(());
-        }
-        self.decides(guards)?;
-        self.conditions += guards.len();
-        if self.conditions > MOST_CONDITIONS {
-            return Err(too_complex("predicates that may fail", "join fewer tables, or ask fewer at a time"));
-        }
-        let mut piece = Piece::text("CASE WHEN ");
-        for (i, guard) in guards.iter().enumerate() {
-            piece = if i == 0 { piece } else { piece.and(" AND ") };
-            let condition = match self.rules.dialect {
-                // SQLite puts the value in the column's place, where the filter beside the fence says that they are equal.
-                // With a query in it, the fence comes after the filter, whatever it says by then.
-                Dialect::Sqlite => Piece::text("(SELECT ").then(&guard.condition()).and(")"),
-                Dialect::Postgres | Dialect::MySql => guard.condition(),
-            };
-            piece = if nullable {
-                piece
-                    .and("(")
-                    .then(&condition)
-                    .and(&format!(" OR {}.{} IS NULL)", guard.qualifier, guard.column))
-            } else {
-                piece.then(&condition)
-            };
-        }
-        self.edits.before_inner(first, piece.and(" THEN ").and(begin));
-        self.edits.after_inner(end - 1, Piece::text(finish));
-        self.note("", "fence");
-        Ok(())
-    }
-
-    /// Refuses a fence beside what makes the tenant column equal to something: MySQL puts that in the column's place, in the
-    /// fence too, which decides nothing then.
-    fn decides(&self, guards: &[Guard]) -> Result<(), Error> {
-        if self.rules.dialect != Dialect::MySql {
-            return Ok(());
-        }
-        let plain = |text: &str| text.trim_matches(['`', '"']).to_ascii_lowercase();
-        // Once for a statement, which may have many fences.
-        let words =
-            self.words.get_or_init(|| (0..self.toks.len()).map(|i| plain(self.toks.text(i))).collect());
-        if words.contains("natural") || guards.iter().any(|guard| words.contains(&plain(&guard.column))) {
-            return Err(leaky("a predicate that may fail, in a statement that names the tenant column"));
-        }
-        // Whatever `*` gives, a list of columns may rename.
-        if *self.star.get_or_init(|| self.nested_star()) {
-            return Err(leaky("a predicate that may fail, in a statement with `*` in a nested query"));
-        }
-        Ok(())
-    }
-
-    fn nested_star(&self) -> bool {
-        let mut open = Vec::new();
-        (0..self.toks.len()).any(|i| {
-            if self.toks.is(i, Kind::Open) {
-                open.push(i);
-            } else if self.toks.is(i, Kind::Close) {
-                open.pop();
-            }
-            // What is multiplied is followed by something else, and `count(*)` counts.
-            let item = self.toks.text(i) == "*"
-                && !self.toks.is(i.wrapping_sub(1), Kind::Open)
-                && (self.toks.is(i + 1, Kind::Comma)
-                    || self.toks.is(i + 1, Kind::Close)
-                    || self.toks.keyword(i + 1) == Some(Keyword::FROM));
-            // Of EXISTS nobody sees a column.
-            item && open.last().is_some_and(|open| !self.asked_of(*open).1)
-        })
     }
 
     /// A bound pattern is checked when it is bound, wherever it stands: a column of a nested query is a predicate too.
@@ -391,11 +286,6 @@ fn reads_only(rules: &Rules, expr: &Expr, qualifier: &str) -> bool {
         _ => ControlFlow::Continue(()),
     });
     own.is_continue()
-}
-
-pub(super) fn leaky(construct: &'static str) -> Error {
-    let hint = "use comparisons, IN, LIKE or IS; or choose LeakyPredicates::Fence, or SecondWall with row-level security";
-    Error::new(ErrorKind::LeakyPredicate, construct, hint)
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ impl Walk<'_> {
     }
 }
 
-fn weighs(item: &SelectItem) -> bool {
+pub(super) fn weighs(item: &SelectItem) -> bool {
     match item {
         SelectItem::UnnamedExpr(expr)
         | SelectItem::ExprWithAlias { expr, .. }

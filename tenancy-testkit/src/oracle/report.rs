@@ -37,6 +37,9 @@ pub struct Report {
     pub refused_rightly: u64,
     /// Differences that are a known limit of the subject.
     pub tolerated: u64,
+    /// Statements with a part that always fails, which the subject came upon and the twin did not, and which fail so where no
+    /// other tenant has a row too: the plan is another one, and nothing is told.
+    pub alone: Vec<Seed>,
     /// Statements that row-level security ran too.
     pub calibrated: u64,
     /// Of those, differences that are a known limit of row-level security.
@@ -145,6 +148,7 @@ impl Report {
         self.unknown += other.unknown;
         self.refused_rightly += other.refused_rightly;
         self.tolerated += other.tolerated;
+        self.alone.extend(other.alone);
         self.calibrated += other.calibrated;
         self.calibration_tolerated += other.calibration_tolerated;
         add(&mut self.refused, other.refused);
@@ -219,6 +223,8 @@ impl fmt::Display for Report {
             self.unknown,
             self.tolerated
         )?;
+        let alone: Vec<_> = self.alone.iter().map(Seed::to_string).collect();
+        writeln!(f, "failed by themselves, without others' rows too: {} {}", alone.len(), alone.join(" "))?;
         writeln!(
             f,
             "writes for another tenant: {}, refused at once: {}",

@@ -77,6 +77,18 @@ impl World {
         &self.tenants
     }
 
+    /// The same without the rows of other tenants than `tenant`.
+    pub(crate) fn without_others(&self, tenant: usize) -> Self {
+        let mut world = self.clone();
+        for (_, rows) in world.tables.iter().zip(&mut world.rows).filter(|(table, _)| !table.global) {
+            rows.iter_mut()
+                .enumerate()
+                .filter(|(owner, _)| *owner != tenant)
+                .for_each(|(_, rows)| rows.clear());
+        }
+        world
+    }
+
     pub(crate) fn tenant_value(&self, tenant: usize) -> Value {
         match self.tenants[tenant].as_ref() {
             TenantIdRef::Integer(id) => Value::BigInt(Some(id)),

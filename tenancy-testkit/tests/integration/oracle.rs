@@ -29,6 +29,10 @@ async fn a_scoped_statement_does_what_it_does_where_no_other_tenant_is() -> Test
     let report = oracle.run().await?;
     println!("{report}");
     assert!(report.differences.is_empty() && report.miscalibrations.is_empty(), "see above");
+    assert!(
+        report.alone.len() as u64 <= 1 + statements / 50_000,
+        "fences cost too many statements their plans"
+    );
     assert_eq!(report.statements, statements);
     // Refusing everything, or generating nothing that runs, would show nothing.
     assert!(report.refused_share() <= 0.05, "{:.3} refused", report.refused_share());

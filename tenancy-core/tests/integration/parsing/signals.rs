@@ -66,10 +66,12 @@ proptest! {
         // No request has a path that begins otherwise.
         let path = if path.starts_with('/') { path } else { format!("/{path}") };
         let strategy = PathStrategy::new("/t").unwrap();
+        // Nor one with such a sign as `<`, which no target may have.
+        let Some(request) = request(&path, &[]) else { return Ok(()) };
         let theirs = resolved(&path);
         match strategy.locate(&path) {
             Ok(Some(found)) => {
-                let read = asked(strategy.clone(), &request(&path, &[]).unwrap());
+                let read = asked(strategy.clone(), &request);
                 if let Some(slug) = slug(read) {
                     prop_assert_eq!(&slug, found.segment);
                     if let Some(theirs) = theirs {

@@ -524,6 +524,8 @@ fn computed_columns_under_an_outer_join_stay_inside() {
         let nested = format!("SELECT e.id, {column} AS b FROM orders e");
         scoped(Dialect::Postgres, &format!("SELECT x.id FROM countries k {rest}").replace("X", &nested))
     };
+    let kept =
+        |sql: &str| sql.contains("OFFSET 0") || sql.contains("SELECT e.id, CASE WHEN e.\"tenant_id\" = $");
     for column in [
         "e.num IS DISTINCT FROM e.f8",
         "e.kind = CAST($1 AS mood) OR e.open",
@@ -532,16 +534,16 @@ fn computed_columns_under_an_outer_join_stay_inside() {
         "e.num > e.f8",
     ] {
         let left = around(column, "LEFT JOIN (X) x ON x.id = k.id WHERE x.b");
-        assert!(left.contains("OFFSET 0"), "{left}");
+        assert!(kept(&left), "{left}");
         let rollup = around(column, ", (X) x WHERE x.b GROUP BY ROLLUP (x.id)");
-        assert!(rollup.contains("OFFSET 0"), "{rollup}");
+        assert!(kept(&rollup), "{rollup}");
         let cte = scoped(
             Dialect::Postgres,
             &format!(
                 "WITH x AS (SELECT e.id, {column} AS b FROM orders e) SELECT x.id FROM countries k LEFT JOIN x ON x.id = k.id WHERE x.b"
             ),
         );
-        assert!(cte.contains("OFFSET 0"), "{cte}");
+        assert!(kept(&cte), "{cte}");
     }
     for column in [
         "e.num",
@@ -551,8 +553,8 @@ fn computed_columns_under_an_outer_join_stay_inside() {
         "CASE WHEN e.open THEN 1 END",
     ] {
         let left = around(column, "LEFT JOIN (X) x ON x.id = k.id WHERE x.b");
-        assert!(left.starts_with("SELECT") && !left.contains("OFFSET 0"), "{left}");
+        assert!(left.starts_with("SELECT") && !kept(&left), "{left}");
     }
     let inner = around("e.num > e.f8", "JOIN (X) x ON x.id = k.id WHERE x.b");
-    assert!(inner.starts_with("SELECT") && !inner.contains("OFFSET 0"), "{inner}");
+    assert!(inner.starts_with("SELECT") && !kept(&inner), "{inner}");
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
+use super::alone::fails_alone;
 use super::bench::{Bench, Trial};
 use super::compare::Verdict;
 use super::shrink::{Small, shrink, walled};
@@ -114,16 +115,31 @@ impl<'a> Table<'a> {
             {
                 self.report.tolerated += 1;
             }
-            Verdict::Different(reason) => {
-                let subject = Arc::clone(&self.plan.subject);
-                let difference = self.describe(seed, reason, draft, trial, subject.as_ref()).await?;
-                self.report.differences.push(difference);
-                let found = self.plan.found.fetch_add(1, Ordering::Relaxed) + 1;
-                if found >= self.plan.max_differences as u64 {
-                    self.plan.stop.store(true, Ordering::Relaxed);
-                }
-            }
+            Verdict::Different(reason) => self.differs(seed, reason, draft, &statement, trial).await?,
             Verdict::Same | Verdict::Unknown => {}
+        }
+        Ok(())
+    }
+
+    async fn differs(
+        &mut self,
+        seed: Seed,
+        reason: &'static str,
+        draft: Draft,
+        statement: &Statement,
+        trial: Trial,
+    ) -> Result<(), Error> {
+        let subject = Arc::clone(&self.plan.subject);
+        let found = (statement, &trial);
+        if fails_alone(self.bench, subject.as_ref(), &self.world, draft.tenant, found).await? {
+            self.report.alone.push(seed);
+            return Ok(());
+        }
+        let difference = self.describe(seed, reason, draft, trial, subject.as_ref()).await?;
+        self.report.differences.push(difference);
+        let found = self.plan.found.fetch_add(1, Ordering::Relaxed) + 1;
+        if found >= self.plan.max_differences as u64 {
+            self.plan.stop.store(true, Ordering::Relaxed);
         }
         Ok(())
     }
