@@ -64,6 +64,17 @@ impl Frag {
         Self::Or(Box::new(self), simple.into())
     }
 
+    pub(crate) fn mentions(&self, text: &str) -> bool {
+        match self {
+            Self::Text(own) => own.contains(text),
+            Self::Param(_) => false,
+            Self::Seq(parts) | Self::List { items: parts, .. } => {
+                parts.iter().any(|part| part.mentions(text))
+            }
+            Self::Opt(part) | Self::Or(part, _) | Self::Node(_, part) => part.mentions(text),
+        }
+    }
+
     pub(crate) fn node(self, kind: Kind) -> Self {
         Self::Node(kind, Box::new(self))
     }

@@ -31,6 +31,11 @@ pub(crate) async fn fails_alone(
     };
     bench.set_up(Arc::clone(world)).await?;
     Ok(again.is_some_and(|again| {
-        again.subject.sqlstate == trial.subject.sqlstate && again.subject.message == trial.subject.message
+        again.subject.sqlstate == trial.subject.sqlstate && kind(&again) == kind(&trial)
     }))
+}
+
+/// What the database said, without the value that it names: of a time it is another one each time.
+fn kind(trial: &Trial) -> &str {
+    trial.subject.message.split('"').next().unwrap_or_default()
 }
