@@ -54,8 +54,12 @@ impl Walk<'_> {
         start: usize,
     ) -> Option<Vec<Column<'s>>> {
         let frame = self.frames.last()?;
-        let plain = frame.apart && frame.single && !aggregated(select) && select.distinct.is_none();
-        let fences = self.rules.dialect == Dialect::Postgres && self.rules.leaky == LeakyPredicates::Fence;
+        let groups = aggregated(select) || select.having.is_some() || select.distinct.is_some();
+        let plain = frame.apart && frame.single && !frame.ordered && !groups && gives_one_value(select);
+        // CASE has a type without its length, which a recursive query compares.
+        let fences = self.rules.dialect == Dialect::Postgres
+            && self.rules.leaky == LeakyPredicates::Fence
+            && !self.frames.iter().any(|frame| frame.recursive);
         if !plain || !fences || self.frame_ends().0 || self.sources.guards.is_empty() {
             return None;
         }
@@ -69,7 +73,7 @@ impl Walk<'_> {
             let (first, _) = *all.iter().find(|(_, end)| *end == name + 1)?;
             let end = if self.toks.keyword(name - 1) == Some(Keyword::AS) { name - 1 } else { name };
             let own = self.sees_nothing_outside() || !self.names_others(expr);
-            (first < end && own && self.gives_one_value(expr)).then_some((expr, (first, end)))
+            (first < end && own).then_some((expr, (first, end)))
         };
         leaky.iter().map(column).collect()
     }
@@ -87,15 +91,16 @@ impl Walk<'_> {
         items.push((start, end));
         items
     }
+}
 
-    /// True if no function in `expr` may give several values, for which CASE has no place.
-    fn gives_one_value(&self, expr: &Expr) -> bool {
-        visit_expressions(expr, |part| match part {
-            Expr::Function(function) if !functions::gives_one_value(function) => ControlFlow::Break(()),
-            _ => ControlFlow::Continue(()),
-        })
-        .is_continue()
-    }
+/// True if no function in a column of `select` may give several values, for which CASE has no place, or one of many rows: an
+/// aggregate in a nested query may be one of the query around it.
+fn gives_one_value(select: &Select) -> bool {
+    visit_expressions(&select.projection, |part| match part {
+        Expr::Function(function) if !functions::gives_one_value(function) => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    })
+    .is_continue()
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ struct Named {
 #[derive(Debug)]
 pub(super) struct Frame {
     ctes: Vec<Named>,
-    recursive: bool,
+    pub(super) recursive: bool,
     /// The common table expression that is being visited; all are visible once none is.
     pub(super) inside: Option<usize>,
     /// Nothing reads from it but the caller, or the table that it is inserted into.

@@ -156,7 +156,7 @@ pub(super) fn may_skip(function: &Function) -> bool {
 pub(super) fn gives_one_value(function: &Function) -> bool {
     let listed = |name: String| {
         let name = name.as_str();
-        [SAFE, PLAIN, AGGREGATES].iter().any(|list| list.contains(&name)) && !TABLE.contains(&name)
+        (SAFE.contains(&name) || PLAIN.contains(&name)) && !TABLE.contains(&name)
     };
     plain_name(function).is_some_and(listed)
 }

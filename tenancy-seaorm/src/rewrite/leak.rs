@@ -83,7 +83,7 @@ impl Walk<'_> {
             // What has no aggregate is moved as a whole, and behind OR a constant is asked for some rows alone.
             let decided = constant(part) && !certain(self.rules, part);
             let raises =
-                decided || may_raise(self.rules, part) || self.runs_once(part) || self.names_raising(part);
+                decided || may_raise(self.rules, part) || self.asks_unsure(part) || self.names_raising(part);
             if raises && self.rules.leaky != LeakyPredicates::SecondWall {
                 return Err(leaky("HAVING that may fail on other tenants' rows"));
             }
@@ -115,7 +115,7 @@ impl Walk<'_> {
     pub(super) fn moved_raises(&self, expr: &Expr) -> bool {
         ungrouped(self.rules, expr).into_iter().any(|part| {
             may_raise(self.rules, part)
-                || self.runs_once(part)
+                || self.asks_unsure(part)
                 || (constant(part) && !certain(self.rules, part))
         })
     }
@@ -126,7 +126,7 @@ impl Walk<'_> {
             return false;
         }
         may_raise(self.rules, part)
-            || (self.runs_once(part) && !self.is_joined(part))
+            || (self.asks_unsure(part) && !self.is_joined(part))
             || self.compares_rows(part)
             || (self.rules.dialect == Dialect::Sqlite && self.names_raising(part))
     }

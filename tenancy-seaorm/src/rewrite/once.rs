@@ -5,11 +5,11 @@
 
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{Expr, Ident, Query, Select, SetExpr, Visit, Visitor, visit_expressions};
+use sqlparser::ast::{Expr, Ident, Query, Select, SetExpr, UnaryOperator, Visit, Visitor, visit_expressions};
 use sqlparser::keywords::Keyword;
 
-use super::certain::{certain, has_plain_limits};
-use super::form::{aggregates_alone, comparison};
+use super::certain::certain;
+use super::form::comparison;
 use super::functions;
 use super::groups::aggregated;
 use super::leak::folded;
@@ -19,11 +19,9 @@ use super::walk::Walk;
 use crate::policy::Dialect;
 
 impl Walk<'_> {
-    /// True if `part` holds a query that may raise, and is run when the first row comes to it.
-    pub(super) fn runs_once(&self, part: &Expr) -> bool {
-        let fails = |query: &Query| {
-            !certain(self.rules, query) && !self.correlated(query) || self.reads_unsure(query, &|_| false)
-        };
+    /// True if `part` holds a query that may raise, and is run when a row comes to it, be it another tenant's.
+    pub(super) fn asks_unsure(&self, part: &Expr) -> bool {
+        let fails = |query: &Query| !certain(self.rules, query) || self.reads_unsure(query, &|_| false);
         visit_expressions(part, |part| match part {
             Expr::Subquery(query)
             | Expr::Exists { subquery: query, .. }
@@ -37,11 +35,19 @@ impl Walk<'_> {
         .is_break()
     }
 
-    /// True if `part` is `column IN (query)` as a whole, and the query names nothing from outside: PostgreSQL joins rows by it
-    /// that have passed their filters.
+    /// True if `part` is `column IN (query)` as a whole, and the query names nothing from outside, or `EXISTS (query)` with one
+    /// that depends on the row: PostgreSQL joins rows by it that have passed their filters.
     pub(super) fn is_joined(&self, part: &Expr) -> bool {
         match part {
             Expr::Nested(inner) => self.is_joined(inner),
+            Expr::UnaryOp { op: UnaryOperator::Not, expr } => {
+                matches!(expr.as_ref(), Expr::Exists { .. }) && self.is_joined(expr)
+            }
+            Expr::Exists { subquery, .. } if self.rules.dialect == Dialect::Postgres => {
+                !self.sources.nullable
+                    && self.is_semi_join(subquery)
+                    && !self.reads_unsure(subquery.as_ref(), &|_| false)
+            }
             Expr::InSubquery { expr, subquery, negated: false }
                 if self.rules.dialect == Dialect::Postgres =>
             {
@@ -88,27 +94,34 @@ impl Walk<'_> {
         .is_continue()
     }
 
-    /// True if `query` compares a column of its own with one of a table of tenants beside it, on which all that it gives
-    /// depends: it is run for each row, which costs more than the filter.
+    /// True if PostgreSQL makes a join of `EXISTS (query)`: it compares a column of its own with one of a table of tenants
+    /// beside it, and reads rows without groups, limits or functions of chance; outside of WHERE it names nothing of others.
     ///
-    /// Another reference does not do: what is not needed, or is known, is left out before anybody counts.
-    fn correlated(&self, query: &Query) -> bool {
+    /// Any other query that depends on the row is run for each, and may cost nothing: over a table that was empty when it was
+    /// planned it comes before the filter.
+    fn is_semi_join(&self, query: &Query) -> bool {
         let SetExpr::Select(select) = query.body.as_ref() else { return false };
-        // Of no rows at all, HAVING and aggregates are evaluated still.
-        let over_rows = !aggregated(select) || aggregates_alone(query);
-        if select.having.is_some() || !over_rows || !has_plain_limits(query) {
+        let (limited, with) = (query.limit_clause.is_some() || query.fetch.is_some(), query.with.is_some());
+        if aggregated(select) || select.having.is_some() || limited || with || !query.locks.is_empty() {
             return false;
         }
         let inside = self.rules.names_inside(query);
         let inner = |table: &Ident| self.rules.fold(table).is_ok_and(|table| inside.contains(&table));
         let outer = |table: &Ident| self.filters(table) && !inner(table);
         let side = |expr: &Expr, of: &dyn Fn(&Ident) -> bool| matches!(expr, Expr::CompoundIdentifier(parts) if matches!(&parts[..], [table, _] if of(table)));
-        select.selection.iter().flat_map(conjuncts).any(|part| match part {
+        let compares = select.selection.iter().flat_map(conjuncts).any(|part| match part {
             Expr::BinaryOp { left, op, right } if comparison(op) => {
                 (side(left, &inner) && side(right, &outer)) || (side(left, &outer) && side(right, &inner))
             }
             _ => false,
-        })
+        });
+        let own = |part: &Expr| match part {
+            Expr::CompoundIdentifier(_) => side(part, &inner),
+            Expr::Identifier(_) | Expr::CompoundFieldAccess { .. } => false,
+            _ => true,
+        };
+        let known = |part: &Expr| !matches!(part, Expr::Function(function) if !functions::gives_one_value(function) || functions::varies(function));
+        compares && all(&select.from, &own) && all(&select.selection, &known) && !calls(&select.projection)
     }
 
     /// True if `name` is a table of tenants in this FROM clause.
@@ -121,10 +134,6 @@ impl Walk<'_> {
     /// groups nor branches, and calls nothing that may give several rows.
     pub(super) fn is_asked_for_rows(&self, select: &Select, start: usize) -> bool {
         let asked = start > 1 && self.toks.keyword(start - 2) == Some(Keyword::EXISTS);
-        let calls = visit_expressions(&select.projection, |part| match part {
-            Expr::Function(_) => ControlFlow::Break(()),
-            _ => ControlFlow::Continue(()),
-        });
         let plain = self.frames.last().is_some_and(|frame| !frame.limited && !frame.locked);
         asked
             && self.rules.dialect == Dialect::Postgres
@@ -132,7 +141,7 @@ impl Walk<'_> {
             && select.having.is_none()
             && plain
             && !self.branches(start)
-            && calls.is_continue()
+            && !calls(&select.projection)
     }
 
     /// True if UNION, EXCEPT or INTERSECT follows the SELECT at token `start`.
@@ -150,6 +159,17 @@ impl Walk<'_> {
     pub(super) fn names_own(&self, name: &Ident) -> bool {
         self.rules.fold(name).is_ok_and(|name| self.sources.names.contains(&name))
     }
+}
+
+/// True if something in `part` calls a function.
+fn calls(part: &impl Visit) -> bool {
+    !all(part, &|part| !matches!(part, Expr::Function(_)))
+}
+
+/// True if `keep` holds of every expression in `part`.
+fn all(part: &impl Visit, keep: &dyn Fn(&Expr) -> bool) -> bool {
+    let check = |part: &Expr| if keep(part) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
+    visit_expressions(part, check).is_continue()
 }
 
 /// Looks for a column, for a query that may read one, and for what gives another value each time.

@@ -6,7 +6,7 @@ use std::env;
 use std::sync::Arc;
 
 use tenancy_core::TenantId;
-use tenancy_seaorm::Mutant;
+use tenancy_seaorm::{LeakyPredicates, Mutant};
 use tenancy_testkit::ErrorKind;
 use tenancy_testkit::oracle::{
     Connections, Interceptor, Model, Oracle, Refusal, RowSecurity, Scope, Scoped, Statement, Subject, World,
@@ -239,6 +239,20 @@ async fn every_broken_rewriter_is_caught_within_the_budget_of_ci() -> TestResult
         }
     }
     assert!(missed.is_empty(), "not caught: {missed:?}");
+    Ok(())
+}
+
+/// FLT-33: without fences, statements come upon mines because of others' rows. Those are not taken for the statements' own.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_that_others_rows_make_is_not_the_statements_own() -> TestResult {
+    let subject =
+        Interceptor::new().with_policy(|policy| policy.leaky_predicates(LeakyPredicates::SecondWall));
+    let oracle = Oracle::new(subject).with_seed(1).with_statements(STATEMENTS).with_calibration(0);
+    let report = oracle.with_shrinking(false).with_max_differences(40).run().await?;
+    let mined = report.differences.iter().filter(|found| found.found.constructs.contains(&"mine")).count();
+    println!("{mined} of {} differences, {} of their own", report.differences.len(), report.alone.len());
+    assert!(mined > 5, "{mined} errors crossed by mines");
+    assert!(report.alone.len() < mined, "{} are the statements' own", report.alone.len());
     Ok(())
 }
 

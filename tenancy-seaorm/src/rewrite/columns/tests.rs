@@ -31,7 +31,7 @@ fn a_column_that_may_fail_has_a_fence_of_its_own() {
         "abs(o.n) AS as",
         "ARRAY[1 / o.n, 2] AS k",
         "1 / n AS k",
-        "(SELECT max(1 / t.n) FROM tags t) AS k",
+        "(SELECT t.n FROM tags t WHERE t.id = o.id) AS k",
     ] {
         let sql = scoped(&format!("SELECT d.id FROM (SELECT o.id, {column} FROM orders o) d WHERE d.id = 1"));
         assert!(sql.contains(FENCE) && !sql.contains("OFFSET"), "{sql}");
@@ -56,6 +56,10 @@ fn a_query_stays_closed_where_its_column_cannot_have_a_fence() {
     for nested in [
         "SELECT 1 / o.n FROM orders o",
         "SELECT 1 / o.n AS k, 1 / o.m FROM orders o",
+        "SELECT 6 / 2 AS k FROM orders o HAVING count(*) > 0",
+        "SELECT 6 / 2 AS k FROM orders o ORDER BY count(*)",
+        "SELECT 6 / 2 AS k, (SELECT count(o.id)) AS c FROM orders o",
+        "SELECT (SELECT max(6 / o.n)) AS k FROM orders o",
         "SELECT DISTINCT 1 / o.n AS k FROM orders o ORDER BY 1 / o.n",
         "SELECT 1 / o.n AS k FROM orders o GROUP BY 1 / o.n",
         "SELECT 1 / o.n AS k, count(*) OVER () AS c FROM orders o",
@@ -70,6 +74,8 @@ fn a_query_stays_closed_where_its_column_cannot_have_a_fence() {
     }
     let asked = "SELECT 1 FROM countries c WHERE EXISTS (SELECT 1 FROM (SELECT 1 / n AS k FROM orders o) d WHERE d.k = 1)";
     assert!(scoped(asked).contains("OFFSET 0) d"), "{}", scoped(asked));
+    let recursive = "WITH RECURSIVE r(v, l) AS (SELECT CAST('a' AS varchar(3)), 1 UNION ALL SELECT d.k, r.l + 1 FROM r JOIN (SELECT o.id, o.a::varchar(3) AS k FROM orders o) d ON d.id = r.l) SELECT r.v FROM r";
+    assert!(!scoped(recursive).contains("CASE"), "{}", scoped(recursive));
     let lateral = "SELECT 1 FROM countries c, LATERAL (SELECT 1 / (o.n + c.n) AS k FROM orders o) d";
     assert!(scoped(lateral).contains("OFFSET 0) d"), "{}", scoped(lateral));
 }
