@@ -83,6 +83,8 @@ pub use resolver::{
     Agreement, Membership, MembershipAnswer, Rejection, RejectionReason, Resolution, ResolveInput, Resolver,
     ResolverBuilder, TenantResolver, UnknownHost,
 };
+#[doc(hidden)]
+pub use resolver::{Glimpse, Peer};
 pub use scope::{ScopeSlot, Scoped};
 #[cfg(feature = "jwt")]
 pub use strategy::jwt;

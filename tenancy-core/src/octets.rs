@@ -45,6 +45,9 @@ fn any_pair_in<const N: usize>(bytes: &[u8], odd: impl Fn(u8, u8) -> bool) -> bo
             return true;
         }
     }
+    if before.len() % N == 0 {
+        return false;
+    }
     let last = before.last_chunk::<N>().zip(here.last_chunk());
     last.is_some_and(|(before, here)| any_pair_of(before, here, odd))
 }
@@ -72,17 +75,23 @@ fn last_word(bytes: &[u8], left: usize) -> u64 {
 #[inline(always)]
 pub(crate) fn are_equal(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len()
-        && match a.len() {
-            4..8 => have_equal_ends::<4>(a, b),
-            8..16 => have_equal_ends::<8>(a, b),
-            16..=32 => have_equal_ends::<16>(a, b),
-            _ => a == b,
+        && if a.len() > 32 {
+            a == b
+        } else if a.len() >= 16 {
+            have_equal_ends::<16>(a, b)
+        } else if a.len() >= 8 {
+            have_equal_ends::<8>(a, b)
+        } else if a.len() >= 4 {
+            have_equal_ends::<4>(a, b)
+        } else {
+            // One by one: no call, for which whoever compares would have to put everything else aside.
+            a.iter().zip(b).all(|(a, b)| a == b)
         }
 }
 
 #[inline(always)]
 fn have_equal_ends<const N: usize>(a: &[u8], b: &[u8]) -> bool {
-    a.first_chunk::<N>() == b.first_chunk() && a.last_chunk::<N>() == b.last_chunk()
+    (a.first_chunk::<N>() == b.first_chunk()) & (a.last_chunk::<N>() == b.last_chunk())
 }
 
 /// Returns whether `bytes` are labels of lower-case letters and digits, each of which begins with a letter, with one dot

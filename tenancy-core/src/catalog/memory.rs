@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::index::{ByDomain, ById, BySlug, Index};
+use super::index::{ByDomain, ById, BySlug, Entry, Index};
 use super::{ExactName, Lookup, TenantCatalog};
 use crate::{Domain, Error, ErrorKind, Tenant, TenantBuilder, TenantId, TenantKey, TenantStatus};
 
@@ -243,23 +243,31 @@ impl MemoryCatalog {
         self.ids.tenants()
     }
 
-    /// Returns the tenant that answers to `name`, which is compared byte for byte with the record's.
+    /// Returns the tenant with a verified domain that is `name`, byte for byte, if it is active.
     #[inline(always)]
-    pub(crate) fn named(&self, name: ExactName<'_>) -> Option<Arc<Tenant>> {
-        match name {
-            ExactName::Domain(name) => self.domains.get_if(name, ByDomain::is_verified),
-            ExactName::Slug(name) => self.slugs.get_if(name, |_| true),
-            ExactName::Id(id) => self.ids.get_if(id, |_| true),
-        }
+    pub(crate) fn active_by_domain(&self, name: &[u8]) -> Option<Arc<Tenant>> {
+        self.domains.get_if(name, |entry| entry.is_verified() && is_active(entry))
+    }
+
+    /// Returns the tenant whose slug is `slug`, byte for byte, if it is active.
+    #[inline(always)]
+    pub(crate) fn active_by_slug(&self, slug: &[u8]) -> Option<Arc<Tenant>> {
+        self.slugs.get_if(slug, is_active)
+    }
+
+    /// Returns the tenant with the id `id`, if it is active.
+    #[inline(always)]
+    pub(crate) fn active_by_id(&self, id: &TenantId) -> Option<Arc<Tenant>> {
+        self.ids.get_if(id, is_active)
+    }
+
+    fn by_id(&self, id: &TenantId) -> Option<Arc<Tenant>> {
+        self.ids.get(id)
     }
 
     fn lock(&self) -> MutexGuard<'_, usize> {
         // A writer changes the indexes only after every check; a panic before that leaves them whole.
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn by_id(&self, id: &TenantId) -> Option<Arc<Tenant>> {
-        self.ids.get(id)
     }
 
     fn check_new(&self, tenant: &Tenant) -> Result<(), Error> {
@@ -302,6 +310,11 @@ impl MemoryCatalog {
         }
         new
     }
+}
+
+#[inline(always)]
+fn is_active(entry: &impl Entry) -> bool {
+    entry.tenant().status().is_active()
 }
 
 /// The names that tenants of one call have claimed.

@@ -68,6 +68,7 @@ impl TrustedProxies {
 
     /// Returns whether `peer` is one of the proxies. An IPv4 address inside an IPv6 one counts as the IPv4 address.
     #[must_use]
+    #[inline]
     pub fn contains(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
         self.0.iter().any(|network| network.contains(peer))

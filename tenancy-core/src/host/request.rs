@@ -146,6 +146,7 @@ pub(crate) fn single<'r>(
 /// So many lines are looked through in less work than a name is hashed.
 const FEW: usize = 8;
 
+#[inline(always)]
 fn sought_in_few<'r>(headers: &'r HeaderMap, name: &HeaderName) -> Option<&'r HeaderValue> {
     headers.iter().find(|(known, _)| *known == name).map(|(_, line)| line)
 }

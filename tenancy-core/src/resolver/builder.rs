@@ -97,10 +97,11 @@ impl ResolverBuilder {
         vary.extend(self.forwarded.as_ref().map(ForwardedHost::header_name));
         vary.sort_by(|a, b| a.as_str().cmp(b.as_str()));
         vary.dedup();
+        let is_glance_enough = self.is_glance_enough();
         Ok(Resolver(Arc::new(Inner {
             memory: Arc::clone(&self.catalog).into_memory(),
             catalog: self.catalog,
-            glance: self.glance.filter(|_| self.strategies.len() == 1 && self.forwarded.is_none()),
+            glance: self.glance.filter(|_| is_glance_enough),
             reads_host: self.strategies.iter().any(|strategy| strategy.reads_host()),
             strategies: self.strategies.into(),
             forwarded: self.forwarded,
@@ -123,6 +124,11 @@ impl ResolverBuilder {
             unknown_host: UnknownHost::Refuse,
             policy: Policy::default(),
         }
+    }
+
+    /// Whether a tenant that the one strategy names and that is active is served, whatever else a request says.
+    fn is_glance_enough(&self) -> bool {
+        self.strategies.len() == 1 && self.forwarded.is_none() && self.policy.membership.is_none()
     }
 
     fn check_unknown_host(&self) -> Result<(), Error> {

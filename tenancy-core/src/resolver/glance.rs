@@ -10,7 +10,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Method, Uri, Version};
 
 use super::resolve::{has_no_resource, has_slashed_path};
-use super::{Inner, ResolveInput};
+use super::{Glimpse, Inner};
 use crate::Strategy as _;
 use crate::catalog::ExactName;
 use crate::host::{first_host_line, is_plain_name, said_once};
@@ -26,8 +26,14 @@ pub(super) enum Glance {
     /// Every host is a tenant's domain, or nobody's.
     Domain,
     Subdomain(SubdomainStrategy),
+    /// The host names nobody, and is to be a host all the same.
+    Elsewhere(Box<Elsewhere>),
+}
+
+#[derive(Debug)]
+pub(super) enum Elsewhere {
     Path(PathStrategy),
-    Header(Box<HeaderStrategy>),
+    Header(HeaderStrategy),
 }
 
 impl Glance {
@@ -36,10 +42,11 @@ impl Glance {
             return strategy.base_domains().is_empty().then_some(Self::Domain);
         }
         if let Some(strategy) = strategy.downcast_ref::<PathStrategy>() {
-            return strategy.names_slugs().then(|| Self::Path(strategy.clone()));
+            let elsewhere = || Self::Elsewhere(Box::new(Elsewhere::Path(strategy.clone())));
+            return strategy.names_slugs().then(elsewhere);
         }
         if let Some(strategy) = strategy.downcast_ref::<HeaderStrategy>() {
-            return Some(Self::Header(Box::new(strategy.clone())));
+            return Some(Self::Elsewhere(Box::new(Elsewhere::Header(strategy.clone()))));
         }
         let strategy = strategy.downcast_ref::<SubdomainStrategy>()?;
         // Whether punycode is sound depends on the whole name (RFC 5893, section 2), and so has to be looked at.
@@ -53,14 +60,18 @@ impl Inner {
     ///
     /// A part of whoever calls it, so that the head is not written down for it first; what follows the host is not.
     #[inline(always)]
-    pub(super) fn resolve_at_a_glance(&self, input: &ResolveInput<'_>) -> Option<TenantContext> {
+    pub(super) fn resolve_at_a_glance(&self, glimpse: Glimpse<'_>) -> Option<TenantContext> {
+        let Glimpse { method, uri, version, headers, peer } = glimpse;
         let glance = self.glance.as_ref()?;
-        let host = host_of(input.method, input.uri, input.version, input.headers)?;
+        let host = host_of(method, uri, version, headers)?;
         match glance {
             Glance::Domain => self.serve_domain(host),
             Glance::Subdomain(strategy) => self.resolve_by_subdomain(strategy, host),
-            Glance::Path(strategy) => self.resolve_by_path(strategy, host, input.uri),
-            Glance::Header(strategy) => self.resolve_by_header(strategy, host, input.headers, input.peer),
+            Glance::Elsewhere(elsewhere) if is_plain_name(host) => match &**elsewhere {
+                Elsewhere::Path(strategy) => self.resolve_by_path(strategy, uri),
+                Elsewhere::Header(strategy) => self.resolve_by_header(strategy, headers, peer.address()),
+            },
+            Glance::Elsewhere(_) => None,
         }
     }
 
@@ -69,11 +80,9 @@ impl Inner {
         self.serve_slug(strategy.label_of(host)?, SignalKind::Subdomain)
     }
 
-    /// The host names nobody, and is to be a host all the same; and so with a header.
     #[inline(never)]
-    fn resolve_by_path(&self, strategy: &PathStrategy, host: &[u8], uri: &Uri) -> Option<TenantContext> {
-        let path = is_plain_name(host).then(|| uri.path())?;
-        self.serve_slug(strategy.locate(path).ok()??.segment.as_bytes(), SignalKind::Path)
+    fn resolve_by_path(&self, strategy: &PathStrategy, uri: &Uri) -> Option<TenantContext> {
+        self.serve_slug(strategy.segment_at_a_glance(uri.path().as_bytes())?, SignalKind::Path)
     }
 
     /// Only what comes from a proxy that is trusted names a tenant alone.
@@ -81,48 +90,56 @@ impl Inner {
     fn resolve_by_header(
         &self,
         strategy: &HeaderStrategy,
-        host: &[u8],
         headers: &HeaderMap,
         peer: Option<IpAddr>,
     ) -> Option<TenantContext> {
-        match is_plain_name(host).then(|| strategy.said_by_proxy(headers, peer))?? {
-            (NamedBy::Id, text) => self.serve_id(&TenantId::from_bytes(text)?, SignalKind::Header),
+        match strategy.said_by_proxy(headers, peer)? {
+            (NamedBy::Id, text) => match TenantId::from_short_integer(text) {
+                Some(id) => self.serve_id(&id),
+                None => self.serve_id(&TenantId::from_bytes(text)?),
+            },
             (NamedBy::Slug, text) => self.serve_slug(text, SignalKind::Header),
         }
     }
 
     #[inline(never)]
     fn serve_domain(&self, name: &[u8]) -> Option<TenantContext> {
-        self.serve(ExactName::Domain(name), SignalKind::Domain)
-    }
-
-    #[inline(never)]
-    fn serve_slug(&self, slug: &[u8], kind: SignalKind) -> Option<TenantContext> {
-        self.serve(ExactName::Slug(slug), kind)
-    }
-
-    #[inline(never)]
-    fn serve_id(&self, id: &TenantId, kind: SignalKind) -> Option<TenantContext> {
-        self.serve(ExactName::Id(id), kind)
+        let tenant = match &self.memory {
+            Some(catalog) => catalog.active_by_domain(name),
+            None => self.find_elsewhere(ExactName::Domain(name)),
+        };
+        serve(tenant, SignalKind::Domain)
     }
 
     #[inline(always)]
-    fn serve(&self, name: ExactName<'_>, kind: SignalKind) -> Option<TenantContext> {
+    fn serve_slug(&self, slug: &[u8], kind: SignalKind) -> Option<TenantContext> {
         let tenant = match &self.memory {
-            Some(catalog) => catalog.named(name)?,
-            None => self.find_elsewhere(name)?,
+            Some(catalog) => catalog.active_by_slug(slug),
+            None => self.find_elsewhere(ExactName::Slug(slug)),
         };
-        if !self.policy.asks_nothing_of(&tenant) {
-            return None;
-        }
-        Some(TenantContext::resolved(tenant, Provenance::ASSERTED.with(kind)))
+        serve(tenant, kind)
+    }
+
+    #[inline(never)]
+    fn serve_id(&self, id: &TenantId) -> Option<TenantContext> {
+        let tenant = match &self.memory {
+            Some(catalog) => catalog.active_by_id(id),
+            None => self.find_elsewhere(ExactName::Id(id)),
+        };
+        serve(tenant, SignalKind::Header)
     }
 
     /// Not left to a catalog of somebody else's: that the names are equal is what makes the request's a canonical one.
     #[inline(never)]
     fn find_elsewhere(&self, name: ExactName<'_>) -> Option<Arc<Tenant>> {
-        self.catalog.find_exact(name).filter(|tenant| is_name_of(tenant, name))
+        let is_served = |tenant: &Arc<Tenant>| is_name_of(tenant, name) && tenant.status().is_active();
+        self.catalog.find_exact(name).filter(is_served)
     }
+}
+
+#[inline(always)]
+fn serve(active: Option<Arc<Tenant>>, kind: SignalKind) -> Option<TenantContext> {
+    Some(TenantContext::resolved(active?, Provenance::ASSERTED.with(kind)))
 }
 
 /// Returns what names the host of a request that is for a resource, unread, where it is said in one way.
@@ -130,11 +147,12 @@ impl Inner {
 /// Given the parts of the head, which are in registers then, and not the head, which would be written down for it.
 #[inline(never)]
 fn host_of<'r>(method: &Method, uri: &'r Uri, version: Version, headers: &'r HeaderMap) -> Option<&'r [u8]> {
-    // Nearly every request of HTTP/1, in less than what it takes to make room for the others.
-    let is_plain = *method != Method::CONNECT && has_slashed_path(uri);
-    if is_plain
-        && version < Version::HTTP_2
+    // Nearly every request of HTTP/1, in less than what it takes to make room for the others. Where a target has no
+    // authority it has a path, and need not be asked whether.
+    if version < Version::HTTP_2
         && uri.authority().is_none()
+        && *method != Method::CONNECT
+        && has_slashed_path(uri)
         && let Some(line) = first_host_line(headers)
     {
         return Some(line.as_bytes());

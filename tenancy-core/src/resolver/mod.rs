@@ -16,9 +16,9 @@ pub use agreement::Agreement;
 pub use builder::ResolverBuilder;
 pub use policy::{Membership, MembershipAnswer, UnknownHost};
 pub use rejection::{Rejection, RejectionReason};
-pub use resolution::{Resolution, ResolveInput, TenantResolver};
+pub use resolution::{Glimpse, Peer, Resolution, ResolveInput, TenantResolver};
 
-use crate::{ForwardedHost, MemoryCatalog, Strategy, TenantCatalog};
+use crate::{ForwardedHost, MemoryCatalog, Strategy, TenantCatalog, TenantContext};
 use glance::Glance;
 use policy::Policy;
 
@@ -72,7 +72,21 @@ impl Resolver {
 impl TenantResolver for Resolver {
     #[inline]
     fn resolve(&self, input: ResolveInput<'_>) -> Resolution {
-        self.0.resolve(input)
+        let ResolveInput { method, uri, version, headers, peer, .. } = input;
+        let glimpse = Glimpse { method, uri, version, headers, peer: Peer::Known(peer) };
+        match self.resolve_at_a_glance(glimpse) {
+            Some(context) => Resolution::Ready(Ok(context)),
+            None => self.resolve_strictly(input),
+        }
+    }
+
+    #[inline]
+    fn resolve_at_a_glance(&self, glimpse: Glimpse<'_>) -> Option<TenantContext> {
+        self.0.resolve_at_a_glance(glimpse)
+    }
+
+    fn resolve_strictly(&self, input: ResolveInput<'_>) -> Resolution {
+        self.0.resolve_strictly(input)
     }
 
     fn vary(&self) -> &[HeaderName] {

@@ -91,6 +91,35 @@ impl<'r> ResolveInput<'r> {
     }
 }
 
+/// What a glance is given of a request: as [`ResolveInput`], with the peer looked for only where it counts.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Glimpse<'r> {
+    pub method: &'r Method,
+    pub uri: &'r Uri,
+    pub version: Version,
+    pub headers: &'r http::HeaderMap,
+    pub peer: Peer<'r>,
+}
+
+/// The address at the other end of the connection, or where it can be found.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub enum Peer<'r> {
+    Known(Option<IpAddr>),
+    In(&'r http::Extensions, fn(&http::Extensions) -> Option<IpAddr>),
+}
+
+impl Peer<'_> {
+    #[inline(always)]
+    pub(super) fn address(self) -> Option<IpAddr> {
+        match self {
+            Self::Known(peer) => peer,
+            Self::In(extensions, read) => read(extensions),
+        }
+    }
+}
+
 /// Decides which tenant a request belongs to, or that it is refused.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not resolve tenants",
@@ -99,6 +128,21 @@ impl<'r> ResolveInput<'r> {
 pub trait TenantResolver: Send + Sync + 'static {
     /// Returns the tenant that the request belongs to.
     fn resolve(&self, input: ResolveInput<'_>) -> Resolution;
+
+    /// Returns the tenant that [`TenantResolver::resolve`] would return, where one look at the request tells. `None` says
+    /// nothing: what the look does not tell is resolved.
+    #[doc(hidden)]
+    #[inline]
+    fn resolve_at_a_glance(&self, glimpse: Glimpse<'_>) -> Option<TenantContext> {
+        let _ = glimpse;
+        None
+    }
+
+    /// As [`TenantResolver::resolve`], after a glance that told nothing.
+    #[doc(hidden)]
+    fn resolve_strictly(&self, input: ResolveInput<'_>) -> Resolution {
+        self.resolve(input)
+    }
 
     /// Returns the request headers on which answers depend, for `Vary`.
     fn vary(&self) -> &[HeaderName] {
@@ -109,6 +153,15 @@ pub trait TenantResolver: Send + Sync + 'static {
 impl<R: TenantResolver + ?Sized> TenantResolver for Arc<R> {
     fn resolve(&self, input: ResolveInput<'_>) -> Resolution {
         (**self).resolve(input)
+    }
+
+    #[inline]
+    fn resolve_at_a_glance(&self, glimpse: Glimpse<'_>) -> Option<TenantContext> {
+        (**self).resolve_at_a_glance(glimpse)
+    }
+
+    fn resolve_strictly(&self, input: ResolveInput<'_>) -> Resolution {
+        (**self).resolve_strictly(input)
     }
 
     fn vary(&self) -> &[HeaderName] {

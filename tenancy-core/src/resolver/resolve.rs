@@ -15,17 +15,9 @@ use crate::{
 };
 
 impl Inner {
-    #[inline]
-    pub(super) fn resolve(self: &Arc<Self>, input: ResolveInput<'_>) -> Resolution {
-        match self.resolve_at_a_glance(&input) {
-            Some(context) => Resolution::Ready(Ok(context)),
-            None => self.resolve_strictly(input),
-        }
-    }
-
     /// Apart from the glance, which most requests do not go beyond: it would have to make room for all that is here.
     #[inline(never)]
-    fn resolve_strictly(self: &Arc<Self>, input: ResolveInput<'_>) -> Resolution {
+    pub(super) fn resolve_strictly(self: &Arc<Self>, input: ResolveInput<'_>) -> Resolution {
         if has_no_resource(input.method, input.uri, input.version) {
             return refuse(RejectionReason::NoTenant.into());
         }

@@ -68,6 +68,8 @@ impl Strategy for DomainStrategy {
 #[derive(Clone, Debug)]
 pub struct SubdomainStrategy {
     bases: Box<[Domain]>,
+    /// What stands behind a tenant's label: each base, with a dot in front.
+    ends: Box<[Box<[u8]>]>,
     reserved: Box<[Box<str>]>,
 }
 
@@ -75,7 +77,9 @@ impl SubdomainStrategy {
     /// Returns a strategy that reads hosts one label below one of `bases`.
     #[must_use]
     pub fn new(bases: impl IntoIterator<Item = Domain>) -> Self {
-        Self { bases: bases.into_iter().collect(), reserved: Box::default() }
+        let bases: Box<[Domain]> = bases.into_iter().collect();
+        let ends = bases.iter().map(|base| [b".", base.as_str().as_bytes()].concat().into()).collect();
+        Self { bases, ends, reserved: Box::default() }
     }
 
     /// Reserves labels for the service, beside those that no slug may be (TWR-14).
@@ -88,12 +92,11 @@ impl SubdomainStrategy {
     /// Returns what would be the tenant's slug if `host` were a name in canonical form, and the label a slug.
     #[inline]
     pub(crate) fn label_of<'h>(&self, host: &'h [u8]) -> Option<&'h [u8]> {
-        let below = |base: &Domain| {
-            let base = base.as_str().as_bytes();
-            let (label, end) = host.split_at_checked(host.len().checked_sub(base.len())?)?;
-            are_equal(end, base).then_some(label)?.strip_suffix(b".")
+        let below = |end: &[u8]| {
+            let (label, found) = host.split_at_checked(host.len().checked_sub(end.len())?)?;
+            are_equal(found, end).then_some(label)
         };
-        let label = self.bases.iter().find_map(below)?;
+        let label = self.ends.iter().find_map(|end| below(end))?;
         let reserved = self.reserved.iter().any(|reserved| reserved.as_bytes() == label);
         (!reserved && host.len() <= Domain::MAX_LEN).then_some(label)
     }

@@ -85,6 +85,16 @@ impl PathStrategy {
         prefix.bytes().zip(self.prefix.bytes()).all(|(a, b)| a == b).then_some(rest)
     }
 
+    /// Returns the segment that [`PathStrategy::locate`] finds, where the path is plain at a glance.
+    #[inline]
+    pub(crate) fn segment_at_a_glance<'p>(&self, path: &'p [u8]) -> Option<&'p [u8]> {
+        let (prefix, rest) = path.split_at_checked(self.prefix.len())?;
+        let is_below = prefix.iter().zip(self.prefix.as_bytes()).all(|(a, b)| a == b);
+        let rest = rest.strip_prefix(b"/").filter(|_| is_below && is_plain_at_a_glance(path))?;
+        let end = seek(rest, 0, |word| any_of(word, *b"/"));
+        if end > 0 { Some(&rest[..end]) } else { None }
+    }
+
     fn is_below_once_decoded(&self, path: &str) -> bool {
         path.contains('%') && {
             let mut decoded = percent_encoding::percent_decode_str(path);

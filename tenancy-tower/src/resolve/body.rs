@@ -56,9 +56,16 @@ pin_project! {
 }
 
 /// Whose body it is, and how it ends when its tenant does. Small, since it is moved with every answer.
-struct Scope {
-    slot: ScopeSlot,
-    grpc: bool,
+pub(super) struct Scope {
+    pub(super) slot: ScopeSlot,
+    pub(super) grpc: bool,
+}
+
+impl Scope {
+    #[inline]
+    pub(super) fn new(slot: ScopeSlot) -> Self {
+        Self { slot, grpc: false }
+    }
 }
 
 /// What few bodies come to have.
@@ -71,8 +78,8 @@ enum Aside {
 
 impl<B> ResponseBody<B> {
     #[inline]
-    pub(super) fn scoped(body: B, slot: Option<ScopeSlot>, grpc: bool) -> Self {
-        Self { body: Some(body), scope: slot.map(|slot| Scope { slot, grpc }), aside: None }
+    pub(super) fn scoped(body: B, scope: Option<Scope>) -> Self {
+        Self { body: Some(body), scope, aside: None }
     }
 
     pub(super) fn refusal(text: Bytes) -> Self {

@@ -14,7 +14,7 @@ use pin_project_lite::pin_project;
 use tenancy_core::{BoxFuture, Rejection, ScopeSlot, TenantContext};
 use tower_service::Service;
 
-use super::body::ResponseBody;
+use super::body::{ResponseBody, Scope};
 use super::layer::Config;
 use super::rare::Rare;
 use super::rejection::{self, Protocol};
@@ -27,12 +27,10 @@ pin_project! {
     where
         S: Service<Request<ReqB>>,
     {
-        // Nothing before it runs, and once it is done.
         #[pin]
-        call: Option<S::Future>,
-        before: Option<Box<Rare<Before<S, ReqB>>>>,
+        stage: Stage<S::Future, Before<S, ReqB>>,
         // The tenant in whose scope the call runs, once it runs.
-        slot: Option<ScopeSlot>,
+        scope: Option<Scope>,
         after: Option<Arc<Config>>,
     }
 
@@ -43,11 +41,21 @@ pin_project! {
     {
         #[inline]
         fn drop(this: Pin<&mut Self>) {
-            let mut this = this.project();
-            if let Some(slot) = this.slot {
-                slot.run(|| this.call.set(None));
+            let this = this.project();
+            if let Some(scope) = this.scope {
+                cancel(this.stage, scope);
             }
         }
+    }
+}
+
+pin_project! {
+    /// How far a request has come.
+    #[project = StageProjection]
+    enum Stage<F, B> {
+        Before { before: Box<Rare<B>> },
+        Running { #[pin] call: F },
+        Done,
     }
 }
 
@@ -70,7 +78,7 @@ where
     S: Service<Request<ReqB>>,
 {
     pub(super) fn public(call: S::Future) -> Self {
-        Self { call: Some(call), before: None, slot: None, after: None }
+        Self { stage: Stage::Running { call }, scope: None, after: None }
     }
 
     #[inline]
@@ -83,7 +91,7 @@ where
         let mut slot = ScopeSlot::new(context);
         // The synchronous part of the call runs in the scope too.
         let call = slot.run_with(request, |request| inner.call(request));
-        Self { call: Some(call), before: None, slot: Some(slot), after }
+        Self { stage: Stage::Running { call }, scope: Some(Scope::new(slot)), after }
     }
 
     #[cold]
@@ -102,7 +110,22 @@ where
     }
 
     fn not_yet(before: Before<S, ReqB>) -> Self {
-        Self { call: None, before: Some(Box::new(Rare(before))), slot: None, after: None }
+        Self { stage: Stage::Before { before: Box::new(Rare(before)) }, scope: None, after: None }
+    }
+
+    /// Goes on to the call, where the tenant was still to be found; or to the answer to a request that is refused.
+    #[cold]
+    fn advance(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Response<Bytes>>> {
+        let mut stage = self.as_mut().project().stage;
+        let StageProjection::Before { before } = stage.as_mut().project() else { return Poll::Ready(None) };
+        match ready!(before.0.poll(cx)) {
+            Ok(running) => self.set(running),
+            Err(refusal) => {
+                stage.set(Stage::Done);
+                return Poll::Ready(Some(refusal));
+            }
+        }
+        Poll::Ready(None)
     }
 }
 
@@ -114,25 +137,22 @@ where
     type Output = Result<Response<ResponseBody<ResB>>, S::Error>;
 
     #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        if let Some(before) = this.before {
-            let refusal = ready!(before.0.advance(this.call.as_mut(), this.slot, this.after, cx));
-            *this.before = None;
-            if let Some(refusal) = refusal {
-                return Poll::Ready(Ok(refusal.map(ResponseBody::refusal)));
-            }
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if matches!(self.stage, Stage::Before { .. })
+            && let Some(refusal) = ready!(self.as_mut().advance(cx))
+        {
+            return Poll::Ready(Ok(refusal.map(ResponseBody::refusal)));
         }
-        let mut answer = match this.slot {
-            Some(slot) => slot.run(|| poll_call(this.call, cx)),
-            None => poll_call(this.call, cx),
+        let this = self.project();
+        let mut answer = match this.scope {
+            Some(scope) => scope.slot.run(|| poll_call(this.stage, cx)),
+            None => poll_call(this.stage, cx),
         };
         // Changed where it stands: answers are large, and moved as seldom as can be.
-        let grpc = match &mut answer {
-            Poll::Ready(Ok(response)) => finish(response, this.after.as_deref()),
-            _ => false,
-        };
-        answer.map_ok(|response| response.map(|body| ResponseBody::scoped(body, this.slot.take(), grpc)))
+        if let Poll::Ready(Ok(response)) = &mut answer {
+            finish(response, this.scope, this.after.as_deref());
+        }
+        answer.map_ok(|response| response.map(|body| ResponseBody::scoped(body, this.scope.take())))
     }
 }
 
@@ -140,56 +160,53 @@ impl<S, ReqB> Before<S, ReqB>
 where
     S: Service<Request<ReqB>>,
 {
-    /// Goes on to the call, where the tenant was still to be found; or to the answer to a request that is refused.
-    #[cold]
-    fn advance(
-        &mut self,
-        mut running: Pin<&mut Option<S::Future>>,
-        slot: &mut Option<ScopeSlot>,
-        after: &mut Option<Arc<Config>>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Response<Bytes>>> {
-        let response = match self {
-            Self::Refused { rejection, protocol } => rejection::respond(rejection, *protocol),
-            Self::Resolving { answer, call } => {
-                let answer = ready!(answer.as_mut().poll(cx));
-                let Call { mut inner, config, mut request } = call.take().expect(DONE);
-                #[cfg(feature = "broken-on-purpose-for-tests-only")]
-                let answer = config.open.admit(answer);
-                match answer {
-                    Ok(context) => {
-                        prepare(&mut request, &config, &context);
-                        let scope = slot.insert(ScopeSlot::new(context));
-                        let call = scope.run(|| inner.call(request));
-                        *after = config.cache.then_some(config);
-                        running.set(Some(call));
-                        return Poll::Ready(None);
-                    }
-                    Err(rejection) => {
-                        rejection::respond(&rejection, Protocol::of(request.version(), request.headers()))
-                    }
-                }
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseFuture<S, ReqB>, Response<Bytes>>> {
+        let (answer, call) = match self {
+            Self::Refused { rejection, protocol } => {
+                return Poll::Ready(Err(rejection::respond(rejection, *protocol)));
             }
+            Self::Resolving { answer, call } => (ready!(answer.as_mut().poll(cx)), call),
         };
-        Poll::Ready(Some(response))
+        let Call { mut inner, config, mut request } = call.take().expect(DONE);
+        #[cfg(feature = "broken-on-purpose-for-tests-only")]
+        let answer = config.open.admit(answer);
+        Poll::Ready(match answer {
+            Ok(context) => {
+                prepare(&mut request, &config, &context);
+                let after = config.cache.then_some(config);
+                Ok(ResponseFuture::running(&mut inner, request, context, after))
+            }
+            Err(rejection) => {
+                let protocol = Protocol::of(request.version(), request.headers());
+                Err(rejection::respond(&rejection, protocol))
+            }
+        })
     }
 }
 
 /// Polls the call, and drops it where it is done: in the scope, as it was polled.
 #[inline]
-fn poll_call<F: Future>(mut call: Pin<&mut Option<F>>, cx: &mut Context<'_>) -> Poll<F::Output> {
-    let answer = call.as_mut().as_pin_mut().expect(DONE).poll(cx);
+fn poll_call<F: Future, B>(mut stage: Pin<&mut Stage<F, B>>, cx: &mut Context<'_>) -> Poll<F::Output> {
+    let StageProjection::Running { call } = stage.as_mut().project() else { panic!("{DONE}") };
+    let answer = call.poll(cx);
     if answer.is_ready() {
-        call.set(None);
+        stage.set(Stage::Done);
     }
     answer
 }
 
+/// Drops what a call has left in the middle of it. Apart from the dropping of calls that came to their end, as most do.
+#[cold]
+#[inline(never)]
+fn cancel<F, B>(mut stage: Pin<&mut Stage<F, B>>, scope: &mut Scope) {
+    scope.slot.run(|| stage.set(Stage::Done));
+}
+
 const DONE: &str = "a future is not polled after it is done";
 
-/// Adds the headers that caches need, if any, and returns whether the answer is gRPC's.
+/// Adds the headers that caches need, if any, and says how the answer ends if its tenant does.
 #[inline]
-fn finish<B: Body>(response: &mut Response<B>, config: Option<&Config>) -> bool {
+fn finish<B: Body>(response: &mut Response<B>, scope: &mut Option<Scope>, config: Option<&Config>) {
     if let Some(config) = config {
         let headers = response.headers_mut();
         headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private"));
@@ -198,7 +215,11 @@ fn finish<B: Body>(response: &mut Response<B>, config: Option<&Config>) -> bool 
         }
     }
     // Bodies of a known size are at hand already; gRPC's never say theirs.
-    response.body().size_hint().exact().is_none() && rejection::is_grpc(response.headers())
+    if response.body().size_hint().exact().is_none()
+        && let Some(scope) = scope
+    {
+        scope.grpc = rejection::is_grpc(response.headers());
+    }
 }
 
 impl<S, ReqB> fmt::Debug for ResponseFuture<S, ReqB>

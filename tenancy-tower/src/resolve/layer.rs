@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use http::header::HeaderValue;
-use http::{Extensions, Method, Uri};
+use http::{Extensions, Method, Request, Uri};
 use tenancy_core::{PathStrategy, TenantResolver};
 use tower_layer::Layer;
 
@@ -43,17 +43,27 @@ pub(super) struct Config {
 }
 
 impl Config {
-    /// Returns the target as it arrived, where an outer router has changed it since.
+    /// Returns the target as it arrived, which an outer router may have changed since.
     #[inline]
-    pub(super) fn arrived<'e>(&self, extensions: &'e Extensions) -> Option<&'e Uri> {
-        match self.target {
-            Some(target) => target(extensions),
+    pub(super) fn target_of<'r, B>(&self, request: &'r Request<B>) -> &'r Uri {
+        let extensions = request.extensions();
+        let found = match self.target {
+            None if extensions.is_empty() => return request.uri(),
             None => extensions.get::<OriginalUri>().map(|original| &original.0),
-        }
+            Some(target) => target(extensions),
+        };
+        found.unwrap_or(request.uri())
     }
 
+    /// Returns whether requests with this method and path have no tenant. The loop is no part of whoever calls it: where
+    /// no such route is declared, as by most services, nothing is kept for it.
     #[inline]
-    pub(super) fn is_public(&self, method: &Method, path: &str) -> bool {
+    pub(super) fn is_public(&self, method: &Method, uri: &Uri) -> bool {
+        !self.public.is_empty() && self.is_declared(method, uri.path())
+    }
+
+    #[inline(never)]
+    fn is_declared(&self, method: &Method, path: &str) -> bool {
         let is = |route: &(Option<Method>, Box<str>)| {
             *route.1 == *path && route.0.as_ref().is_none_or(|m| m == method)
         };

@@ -9,6 +9,13 @@ use tenancy_core::{Guard, Rejection, Resolution, TenantContext};
 pub(super) struct Open(OnceLock<TenantContext>);
 
 impl Open {
+    /// Takes note of a context that was resolved at a glance.
+    pub(super) fn note(&self, context: &TenantContext) {
+        if Guard::off() == Some(Guard::Layer) {
+            self.0.get_or_init(|| context.clone());
+        }
+    }
+
     pub(super) fn at_once(&self, resolution: Resolution) -> Resolution {
         match resolution {
             Resolution::Ready(answer) => Resolution::Ready(self.admit(answer)),

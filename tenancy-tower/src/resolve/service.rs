@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{Request, Response, Uri};
 use http_body::Body;
-use tenancy_core::{PathStrategy, Resolution, ResolveInput, TenantContext, TenantResolver};
+use tenancy_core::{Glimpse, PathStrategy, Peer, Resolution, ResolveInput, TenantContext, TenantResolver};
 use tower_service::Service;
 
 use super::body::ResponseBody;
@@ -59,12 +59,44 @@ where
     #[inline]
     fn call(&mut self, mut request: Request<ReqB>) -> Self::Future {
         let config = &*self.config;
-        let mut input = ResolveInput::new(&request, (config.peer)(request.extensions()));
-        input.uri = config.arrived(request.extensions()).unwrap_or(input.uri);
-        if !config.public.is_empty() && config.is_public(input.method, input.uri.path()) {
-            return ResponseFuture::public(self.inner.call(request));
+        let uri = config.target_of(&request);
+        if config.is_public(request.method(), uri) {
+            return self.call_publicly(request);
         }
-        let resolution = self.resolver.resolve(input);
+        match self.resolver.resolve_at_a_glance(glimpse(&request, uri, config)) {
+            Some(context) => {
+                #[cfg(feature = "broken-on-purpose-for-tests-only")]
+                config.open.note(&context);
+                // Not in a function that both ways share: a request is large, and handing it on moves it.
+                prepare(&mut request, config, &context);
+                let after = config.cache.then(|| Arc::clone(&self.config));
+                ResponseFuture::running(&mut self.inner, request, context, after)
+            }
+            None => self.call_strictly(request),
+        }
+    }
+}
+
+impl<S, R> ResolveTenant<S, R> {
+    /// Apart from the others, so that most requests make no room for it; and so with what a glance does not tell.
+    #[inline(never)]
+    fn call_publicly<B>(&mut self, request: Request<B>) -> ResponseFuture<S, B>
+    where
+        S: Service<Request<B>>,
+    {
+        ResponseFuture::public(self.inner.call(request))
+    }
+
+    #[inline(never)]
+    fn call_strictly<B>(&mut self, mut request: Request<B>) -> ResponseFuture<S, B>
+    where
+        S: Service<Request<B>> + Clone,
+        R: TenantResolver,
+    {
+        let config = &*self.config;
+        let mut input = ResolveInput::new(&request, (config.peer)(request.extensions()));
+        input.uri = config.target_of(&request);
+        let resolution = self.resolver.resolve_strictly(input);
         #[cfg(feature = "broken-on-purpose-for-tests-only")]
         let resolution = config.open.at_once(resolution);
         match resolution {
@@ -84,6 +116,12 @@ where
             }
         }
     }
+}
+
+#[inline(always)]
+fn glimpse<'r, B>(request: &'r Request<B>, uri: &'r Uri, config: &Config) -> Glimpse<'r> {
+    let (method, version, headers) = (request.method(), request.version(), request.headers());
+    Glimpse { method, uri, version, headers, peer: Peer::In(request.extensions(), config.peer) }
 }
 
 /// Makes `request` one of the tenant.
