@@ -195,3 +195,38 @@ async fn values_of_another_tenant_fail_no_cheap_predicate() {
         }
     }
 }
+
+/// FLT-33: a query that depends on the row costs nothing over a table that was empty when it was planned, and a generic plan
+/// keeps it before the filter when rows have come.
+#[tokio::test]
+async fn a_query_that_costs_nothing_is_not_asked_for_another_tenants_row() {
+    let shop = Shop::postgres(policy()).await;
+    let run = async |sql: &str| shop.raw.execute_unprepared(sql).await.expect("a statement of the test");
+    let zero = "1 / (ot.tag_id - ot.tag_id)";
+    // No equation, by which PostgreSQL would read all tags at once.
+    let from = "FROM order_tags ot WHERE ot.order_id >= o.id AND ot.order_id <= o.id";
+    for predicate in [
+        format!("(SELECT {zero} {from} LIMIT 1) IS NULL"),
+        format!("EXISTS (SELECT 1 {from} AND {zero} > 0) IS NOT NULL"),
+        format!("NOT EXISTS (SELECT 1 {from} AND {zero} > 0) IS TRUE"),
+        format!("(SELECT o.code {from} AND o.code::int > 0 LIMIT 1) IS NULL"),
+        format!(
+            "o.id IN (SELECT d.id FROM (SELECT o.id, (SELECT {zero} {from} LIMIT 1) AS k FROM orders o) d WHERE d.k IS NULL)"
+        ),
+    ] {
+        run("DELETE FROM order_tags").await;
+        run("VACUUM ANALYZE order_tags").await;
+        run("SET plan_cache_mode = force_generic_plan").await;
+        let sql = format!("SELECT o.id FROM orders o WHERE {predicate}");
+        let read = async || {
+            let statement = Statement::from_string(DbBackend::Postgres, sql.clone());
+            shop.tenant(1).query_all_raw(statement).await.map(|rows| rows.len())
+        };
+        assert_eq!(read().await, Ok(2), "{sql}");
+        // Of tenant 1 there is a tag of an order that tenant 2 has, and has alone.
+        run("INSERT INTO order_tags VALUES (1, 3, 1)").await;
+        assert_eq!(read().await, Ok(2), "{sql}");
+        run("INSERT INTO order_tags VALUES (1, 2, 1)").await;
+        assert!(predicate.contains("code") || read().await.is_err(), "it fails on one's own rows: {sql}");
+    }
+}
