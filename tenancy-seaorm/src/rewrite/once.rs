@@ -1,7 +1,7 @@
-//! Queries that PostgreSQL runs once, when the first row asks for what they give.
+//! Queries that PostgreSQL runs when a row asks for what they give: once, or for each row.
 //!
 //! One that fails then tells that there is such a row, whoever's it is (FLT-33): what asks costs no more than the tenant's
-//! filter, and comes before it.
+//! filter, or nothing, and comes before it.
 
 use std::ops::ControlFlow;
 
@@ -101,27 +101,38 @@ impl Walk<'_> {
     /// planned it comes before the filter.
     fn is_semi_join(&self, query: &Query) -> bool {
         let SetExpr::Select(select) = query.body.as_ref() else { return false };
-        let (limited, with) = (query.limit_clause.is_some() || query.fetch.is_some(), query.with.is_some());
-        if aggregated(select) || select.having.is_some() || limited || with || !query.locks.is_empty() {
+        let limited = query.limit_clause.is_some() || query.fetch.is_some();
+        if aggregated(select)
+            || select.having.is_some()
+            || limited
+            || query.with.is_some()
+            || !query.locks.is_empty()
+        {
             return false;
         }
         let inside = self.rules.names_inside(query);
         let inner = |table: &Ident| self.rules.fold(table).is_ok_and(|table| inside.contains(&table));
-        let outer = |table: &Ident| self.filters(table) && !inner(table);
-        let side = |expr: &Expr, of: &dyn Fn(&Ident) -> bool| matches!(expr, Expr::CompoundIdentifier(parts) if matches!(&parts[..], [table, _] if of(table)));
-        let compares = select.selection.iter().flat_map(conjuncts).any(|part| match part {
-            Expr::BinaryOp { left, op, right } if comparison(op) => {
-                (side(left, &inner) && side(right, &outer)) || (side(left, &outer) && side(right, &inner))
-            }
-            _ => false,
-        });
         let own = |part: &Expr| match part {
-            Expr::CompoundIdentifier(_) => side(part, &inner),
             Expr::Identifier(_) | Expr::CompoundFieldAccess { .. } => false,
+            Expr::CompoundIdentifier(_) => is_of(part, &inner),
             _ => true,
         };
         let known = |part: &Expr| !matches!(part, Expr::Function(function) if !functions::gives_one_value(function) || functions::varies(function));
-        compares && all(&select.from, &own) && all(&select.selection, &known) && !calls(&select.projection)
+        self.compares_with_outer(select, &inner)
+            && all(&select.from, &own)
+            && all(&select.selection, &known)
+            && !calls(&select.projection)
+    }
+
+    /// True if WHERE compares a column of an `inner` table with one of a table of tenants beside the query.
+    fn compares_with_outer(&self, select: &Select, inner: &dyn Fn(&Ident) -> bool) -> bool {
+        let outer = |table: &Ident| self.filters(table) && !inner(table);
+        select.selection.iter().flat_map(conjuncts).any(|part| match part {
+            Expr::BinaryOp { left, op, right } if comparison(op) => {
+                (is_of(left, inner) && is_of(right, &outer)) || (is_of(left, &outer) && is_of(right, inner))
+            }
+            _ => false,
+        })
     }
 
     /// True if `name` is a table of tenants in this FROM clause.
@@ -159,6 +170,11 @@ impl Walk<'_> {
     pub(super) fn names_own(&self, name: &Ident) -> bool {
         self.rules.fold(name).is_ok_and(|name| self.sources.names.contains(&name))
     }
+}
+
+/// True if `expr` is a column of one of `tables`.
+fn is_of(expr: &Expr, tables: &dyn Fn(&Ident) -> bool) -> bool {
+    matches!(expr, Expr::CompoundIdentifier(parts) if matches!(&parts[..], [table, _] if tables(table)))
 }
 
 /// True if something in `part` calls a function.

@@ -31,7 +31,7 @@ pub(crate) async fn fails_alone(
     };
     bench.set_up(Arc::clone(world)).await?;
     Ok(again.is_some_and(|again| {
-        again.subject.sqlstate == trial.subject.sqlstate && kind(&again) == kind(&trial)
+        again.subject.sqlstate == trial.subject.sqlstate && kind(&again) == kind(trial)
     }))
 }
 

@@ -167,6 +167,7 @@ fn the_place_where_a_page_begins_is_nobodys() {
         assert!(verdict.leak.is_none(), "{ids:?}: {}", verdict.leak.expect("a leak"));
         let report = verdict.report("shelf");
         let compared = report.checks.iter().find(|check| check.detector == Reported::D10);
+        eprintln!("{ids:?}: {:?}", compared.map(|check| check.observations));
         assert!(compared.is_some_and(|check| check.observations > 20), "{ids:?}: {compared:?}");
     }
 }
