@@ -30,8 +30,8 @@ const SETTLE: Duration = Duration::from_millis(1_300);
 const AGAIN: usize = 3;
 
 /// How often a tenant is asked alone once more, before what differs from the first time is no chance: ids that are random, for
-/// one, put lists in an order that two times may be the same.
-const ALONE: usize = 4;
+/// one, put lists in an order that two times may be the same, and of two things every other time.
+const ALONE: usize = 8;
 
 /// What came of it.
 #[derive(Clone)]
