@@ -3,24 +3,36 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Says how much time has passed since some fixed moment. Must never go back, whatever the wall clock does (DIR-10).
+///
+/// Each clock has a beginning of its own: moments of two clocks say nothing about each other.
 #[diagnostic::on_unimplemented(message = "`{Self}` does not tell the time")]
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// Returns the time since the clock's own beginning.
     fn now(&self) -> Duration;
+
+    /// Returns by how much [`Clock::now`] may lag behind (default: not at all), as that of a clock does which goes on in
+    /// steps. What must not last too long ends so much earlier.
+    fn resolution(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// The operating system's monotonic clock.
+///
+/// On Linux and Android it is the coarse one, which goes on with the kernel's timer, by 1 to 10 milliseconds at a time, and
+/// is read in a fraction of the time. Elsewhere it is [`Instant`](std::time::Instant). What a cache of tenants or values
+/// keeps for a time may be kept for that much longer; a token is not.
 #[derive(Clone, Copy, Debug)]
-pub struct MonotonicClock(Instant);
+pub struct MonotonicClock(system::Start);
 
 impl MonotonicClock {
     /// Returns a clock that begins now.
     #[must_use]
     pub fn new() -> Self {
-        Self(Instant::now())
+        Self(system::Start::now())
     }
 }
 
@@ -33,6 +45,62 @@ impl Default for MonotonicClock {
 impl Clock for MonotonicClock {
     fn now(&self) -> Duration {
         self.0.elapsed()
+    }
+
+    fn resolution(&self) -> Duration {
+        system::resolution()
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod system {
+    use std::time::Duration;
+
+    use rustix::time::{ClockId, Timespec, clock_getres, clock_gettime};
+
+    /// A moment, since the machine was started.
+    #[derive(Clone, Copy, Debug)]
+    pub(super) struct Start(Duration);
+
+    impl Start {
+        pub(super) fn now() -> Self {
+            Self(duration(clock_gettime(ClockId::MonotonicCoarse)))
+        }
+
+        pub(super) fn elapsed(self) -> Duration {
+            Self::now().0.saturating_sub(self.0)
+        }
+    }
+
+    pub(super) fn resolution() -> Duration {
+        duration(clock_getres(ClockId::MonotonicCoarse))
+    }
+
+    fn duration(time: Timespec) -> Duration {
+        let invariant = "a clock that began at zero and goes forward shows a time";
+        Duration::new(time.tv_sec.try_into().expect(invariant), time.tv_nsec.try_into().expect(invariant))
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+mod system {
+    use std::time::{Duration, Instant};
+
+    #[derive(Clone, Copy, Debug)]
+    pub(super) struct Start(Instant);
+
+    impl Start {
+        pub(super) fn now() -> Self {
+            Self(Instant::now())
+        }
+
+        pub(super) fn elapsed(self) -> Duration {
+            self.0.elapsed()
+        }
+    }
+
+    pub(super) fn resolution() -> Duration {
+        Duration::ZERO
     }
 }
 

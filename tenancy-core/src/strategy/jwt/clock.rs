@@ -6,7 +6,9 @@ use crate::{Clock, MonotonicClock};
 
 /// Tells the time twice: by a clock that never goes back, and by the one that tokens are dated in.
 ///
-/// The system's own clocks are used unless others are set, as tests do.
+/// The system's own clocks are used unless others are set, as tests do. By how much the first may lag is its
+/// [`Clock::resolution`]: a remembered token is verified anew so much before it would have expired, and then the date
+/// decides. The second tells the date as exactly as the system does.
 pub trait WallClock: Clock {
     /// Returns the date and time.
     fn wall(&self) -> SystemTime;

@@ -113,8 +113,9 @@ impl JwtStrategy {
 impl Strategy for JwtStrategy {
     #[inline]
     fn read<'h>(&self, head: &'h RequestHead<'_>) -> Result<Option<Signal<'h>>, SignalError> {
-        let tenant = self.0.tenant_of(head.headers)?;
-        Ok(tenant.map(|key| Signal { kind: SignalKind::Token, key, trust: Trust::Strong }))
+        let Some(known) = self.0.inner().verify_request(head.headers)? else { return Ok(None) };
+        let tenant = known.entry().facts.tenant.as_ref();
+        Ok(tenant.map(|key| Signal { kind: SignalKind::Token, key: key.clone(), trust: Trust::Strong }))
     }
 
     fn vary(&self) -> Option<&HeaderName> {

@@ -12,8 +12,9 @@ use super::clock::{WallClock, since_epoch, ticks};
 use super::sync::{AtomicBool, AtomicU64, Ordering};
 use crate::{Error, ErrorKind, TenantKey};
 
-/// How long a verified token is believed before the wall clock is asked again, in nanoseconds.
-const WALL_CHECK: u64 = 1_000_000_000;
+/// How long a verified token is believed before the wall clock is asked again, in nanoseconds: a second, less what the
+/// monotonic clock may lag behind.
+const WALL_CHECK: u64 = 900_000_000;
 
 /// A token whose signature, dates, audience and tenant were verified.
 ///
@@ -43,7 +44,7 @@ pub(super) struct Facts {
 pub(super) struct Entry {
     pub(super) token: Box<[u8]>,
     pub(super) facts: Facts,
-    /// When it ends by the monotonic clock.
+    /// When it ends by the monotonic clock, at the latest.
     deadline: u64,
     /// When the wall clock was last asked, by the monotonic one.
     checked: AtomicU64,
@@ -55,7 +56,10 @@ impl Entry {
     /// `keys_until` is the moment of the monotonic clock at which the key set grows stale.
     pub(super) fn new(token: &[u8], facts: Facts, clock: &dyn WallClock, keys_until: u64) -> Self {
         let now = ticks(clock.now());
-        let left = Duration::from_secs(facts.validity.until).saturating_sub(since_epoch(clock.wall()));
+        // When the clock is asked whether it is over, it may lag behind, and need not have done so now.
+        let left = Duration::from_secs(facts.validity.until)
+            .saturating_sub(since_epoch(clock.wall()))
+            .saturating_sub(clock.resolution());
         Self {
             token: token.into(),
             facts,

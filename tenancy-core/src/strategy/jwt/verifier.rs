@@ -9,7 +9,7 @@ use http::HeaderMap;
 
 use super::bearer::{Carrier, is_compact};
 use super::builder::TokenVerifierBuilder;
-use super::cache::Cache;
+use super::cache::{Cache, Known};
 use super::claims::{Ages, TenantClaim};
 use super::clock::{WallClock, since_epoch, ticks};
 use super::refresh::Wake;
@@ -88,7 +88,8 @@ impl TokenVerifier {
     ///
     /// Returns why the token is not accepted.
     pub fn verify(&self, token: &str) -> Result<VerifiedToken, TokenError> {
-        self.0.verify(token.as_bytes(), |entry| VerifiedToken(Arc::clone(entry)))
+        let known = self.0.verify(token.as_bytes())?;
+        Ok(VerifiedToken(Arc::clone(known.entry())))
     }
 
     /// Returns what the token of a request says, or `None` if the request carries none.
@@ -98,12 +99,8 @@ impl TokenVerifier {
     /// Returns why the token is not accepted. A header that tries to carry a token and does not is
     /// [`TokenError::MalformedHeader`], never `None`.
     pub fn verify_request(&self, headers: &HeaderMap) -> Result<Option<VerifiedToken>, TokenError> {
-        self.0.verify_request(headers, |entry| VerifiedToken(Arc::clone(entry)))
-    }
-
-    /// Returns the tenant that the request's token names: on a hit of the cache without an allocation.
-    pub(super) fn tenant_of(&self, headers: &HeaderMap) -> Result<Option<TenantKey<'static>>, TokenError> {
-        Ok(self.0.verify_request(headers, |entry| entry.facts.tenant.clone())?.flatten())
+        let known = self.0.verify_request(headers)?;
+        Ok(known.map(|known| VerifiedToken(Arc::clone(known.entry()))))
     }
 
     /// Returns how many verified tokens are remembered, for metrics.
@@ -118,38 +115,36 @@ impl Inner {
         ticks(self.clock.now())
     }
 
+    /// Returns what was verified rather than what is wanted of it: a key that is handed on from one place to the next costs
+    /// more than to find the token.
     #[inline]
-    fn verify_request<R>(
-        &self,
-        headers: &HeaderMap,
-        take: impl Fn(&Arc<Entry>) -> R,
-    ) -> Result<Option<R>, TokenError> {
+    pub(super) fn verify_request(&self, headers: &HeaderMap) -> Result<Option<Known>, TokenError> {
         let token = match self.carrier.find(headers) {
             Ok(Some(token)) => token,
             Ok(None) => return Ok(None),
             Err(error) => return Err(refused(error)),
         };
-        if let Some(answer) = self.cache.with(token, &*self.clock, &take) {
-            return Ok(Some(answer));
+        match self.cache.find(token, &*self.clock) {
+            Some(known) => Ok(Some(known)),
+            None => self.verify_new_value(token).map(Some),
         }
-        if !is_compact(token) {
-            return Err(refused(TokenError::MalformedHeader));
-        }
-        self.verify_anew(token).map(|entry| Some(take(&entry)))
     }
 
-    fn verify<R>(&self, token: &[u8], take: impl Fn(&Arc<Entry>) -> R) -> Result<R, TokenError> {
-        match self.cache.with(token, &*self.clock, &take) {
-            Some(answer) => Ok(answer),
-            None => self.verify_anew(token).map(|entry| take(&entry)),
+    fn verify(&self, token: &[u8]) -> Result<Known, TokenError> {
+        match self.cache.find(token, &*self.clock) {
+            Some(known) => Ok(known),
+            None => self.verify_anew(token),
         }
     }
 
     #[cold]
-    fn verify_anew(&self, token: &[u8]) -> Result<Arc<Entry>, TokenError> {
-        self.check(token).inspect_err(|error| {
-            refused(*error);
-        })
+    fn verify_new_value(&self, value: &[u8]) -> Result<Known, TokenError> {
+        if is_compact(value) { self.verify_anew(value) } else { Err(refused(TokenError::MalformedHeader)) }
+    }
+
+    #[cold]
+    fn verify_anew(&self, token: &[u8]) -> Result<Known, TokenError> {
+        self.check(token).map(Known::new).map_err(refused)
     }
 
     fn check(&self, token: &[u8]) -> Result<Arc<Entry>, TokenError> {
@@ -217,6 +212,7 @@ impl Inner {
 }
 
 /// Writes down why a token is refused: the one place that says it.
+#[cold]
 fn refused(error: TokenError) -> TokenError {
     #[cfg(feature = "tracing")]
     tracing::info!(target: "tenancy::token", reason = error.as_str(), "token refused");

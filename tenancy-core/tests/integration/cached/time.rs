@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use tenancy_core::{Clock, Lookup, MonotonicClock, TenantCatalog, TenantStatus};
@@ -72,6 +72,19 @@ fn dir_10_the_cache_knows_no_wall_clock() {
         include_str!("../../../src/catalog/cached/commit.rs"),
     ];
     assert!(sources.iter().all(|source| !source.contains("SystemTime")));
+}
+
+/// Where the system's timer is late, so is a coarse clock: by far less than this.
+#[test]
+fn the_systems_clock_goes_on_with_the_time() {
+    let slack = Duration::from_millis(200);
+    let (clock, real) = (MonotonicClock::new(), Instant::now());
+    assert!(clock.resolution() <= Duration::from_millis(10));
+    while real.elapsed() < Duration::from_secs(1) {
+        let (before, now, after) = (real.elapsed(), clock.now(), real.elapsed());
+        assert!(before <= now + slack && now <= after + slack, "{before:?} {now:?} {after:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 proptest! {

@@ -6,6 +6,7 @@ mod claims;
 mod issuers;
 mod jwks;
 mod key_sets;
+mod lifetimes;
 mod properties;
 mod resolution;
 mod sign;
