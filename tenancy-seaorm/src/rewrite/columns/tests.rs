@@ -60,6 +60,7 @@ fn a_query_stays_closed_where_its_column_cannot_have_a_fence() {
         "SELECT 6 / 2 AS k FROM orders o ORDER BY count(*)",
         "SELECT 6 / 2 AS k, (SELECT count(o.id)) AS c FROM orders o",
         "SELECT (SELECT max(6 / o.n)) AS k FROM orders o",
+        "SELECT DISTINCT 1 / o.n AS k FROM orders o",
         "SELECT DISTINCT 1 / o.n AS k FROM orders o ORDER BY 1 / o.n",
         "SELECT 1 / o.n AS k FROM orders o GROUP BY 1 / o.n",
         "SELECT 1 / o.n AS k, count(*) OVER () AS c FROM orders o",

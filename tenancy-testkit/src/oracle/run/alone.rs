@@ -30,9 +30,8 @@ pub(crate) async fn fails_alone(
         Err(_) => None,
     };
     bench.set_up(Arc::clone(world)).await?;
-    Ok(again.is_some_and(|again| {
-        again.subject.sqlstate == trial.subject.sqlstate && kind(&again) == kind(trial)
-    }))
+    Ok(again
+        .is_some_and(|again| again.subject.sqlstate == trial.subject.sqlstate && kind(&again) == kind(trial)))
 }
 
 /// What the database said, without the value that it names: of a time it is another one each time.
