@@ -92,6 +92,7 @@ fn a_query_that_is_no_join_is_fenced() {
         "EXISTS (SELECT 1 TAG FOR SHARE)",
         "EXISTS (WITH x AS (SELECT 1) SELECT 1 TAG)",
         "EXISTS (SELECT 1 TAG UNION SELECT 2)",
+        "EXISTS (SELECT 1 FROM countries u JOIN countries t ON u.id = orders.id WHERE t.order_id = orders.id AND 1 / t.n > 0)",
     ] {
         assert!(fenced(other), "{other}");
     }
