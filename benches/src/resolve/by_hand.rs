@@ -18,6 +18,10 @@ pub struct TenantInfo {
     pub id: String,
     /// The tenant's slug.
     pub slug: String,
+    /// What people call the tenant.
+    pub name: String,
+    /// The tenant's domain.
+    pub domain: String,
     /// The tenant's plan.
     pub plan: String,
 }
@@ -28,7 +32,13 @@ pub type Tenants = Arc<RwLock<HashMap<String, TenantInfo>>>;
 /// Returns `count` tenants.
 #[must_use]
 pub fn tenants(count: usize) -> Tenants {
-    let info = |id: usize| TenantInfo { id: id.to_string(), slug: fixture::slug(id), plan: "free".into() };
+    let info = |id: usize| TenantInfo {
+        id: id.to_string(),
+        slug: fixture::slug(id),
+        name: format!("Tenant {id}"),
+        domain: fixture::host(id),
+        plan: "free".into(),
+    };
     Arc::new(RwLock::new((1..=count).map(|id| (fixture::host(id), info(id))).collect()))
 }
 

@@ -75,15 +75,15 @@ pub(super) fn hot_tenant(mut group: Group) -> Group {
     for (name, size) in [("one", 1), ("two", 2)] {
         let bare = Team::new(size, || {
             let mut requests = Requests::new(1, 1);
-            move || fixture::call(&mut Bare, requests.take())
+            move || fixture::call(&mut Bare, &mut requests)
         });
         let team = Team::new(size, || {
             let (mut service, mut requests) = (around(&layer), Requests::new(1, 1));
-            move || fixture::call(&mut service, requests.take())
+            move || fixture::call(&mut service, &mut requests)
         });
         let plain = Team::new(size, || {
             let (mut service, mut requests) = (map.clone(), Requests::new(1, 1));
-            move || fixture::call(&mut service, requests.take())
+            move || fixture::call(&mut service, &mut requests)
         });
         group = group
             .with_timed_bench(format!("bare-{name}"), move |iterations| bare.run(iterations))
@@ -145,7 +145,7 @@ pub(super) fn under_updates(group: Group) -> Group {
         "changing",
         move || {
             let _writer = &writer;
-            fixture::call(&mut change, changing.take());
+            fixture::call(&mut change, &mut changing);
         },
     )
 }

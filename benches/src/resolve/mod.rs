@@ -114,7 +114,7 @@ impl GroupExt for Group {
         B: 'static,
         S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + 'static,
     {
-        self.with_bench(name, move || fixture::call(&mut service, requests.take()))
+        self.with_bench(name, move || fixture::call(&mut service, &mut requests))
     }
 }
 
