@@ -8,8 +8,9 @@ use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
+use super::recent::{self, IndexNumber};
 use crate::octets::are_equal;
-use crate::{DomainState, Tenant, TenantDomain, TenantId, TenantIdRef};
+use crate::{Tenant, TenantId, TenantIdRef};
 
 /// A write copies about a thousandth of the index.
 const SHARDS: usize = 1024;
@@ -22,7 +23,19 @@ pub(super) trait Entry: Clone + Send + Sync {
     /// Returns the entry by which `tenant` is found under `name`, which is one of its names.
     fn new(tenant: &Arc<Tenant>, name: &Self::Name) -> Self;
     fn tenant(&self) -> &Arc<Tenant>;
-    fn name(&self) -> &Self::Name;
+
+    /// Returns which of the tenant's names of this kind it is.
+    fn at(&self) -> u32 {
+        0
+    }
+
+    /// Returns that name.
+    fn name_of(tenant: &Tenant, at: u32) -> &Self::Name;
+
+    #[inline]
+    fn name(&self) -> &Self::Name {
+        Self::name_of(self.tenant(), self.at())
+    }
 }
 
 /// What an index is looked up by.
@@ -83,8 +96,9 @@ impl Entry for ById {
         &self.0
     }
 
-    fn name(&self) -> &TenantId {
-        self.0.id()
+    #[inline]
+    fn name_of(tenant: &Tenant, _: u32) -> &TenantId {
+        tenant.id()
     }
 }
 
@@ -102,8 +116,9 @@ impl Entry for BySlug {
         &self.0
     }
 
-    fn name(&self) -> &[u8] {
-        self.0.slug().as_str().as_bytes()
+    #[inline]
+    fn name_of(tenant: &Tenant, _: u32) -> &[u8] {
+        tenant.slug().as_str().as_bytes()
     }
 }
 
@@ -127,26 +142,18 @@ impl Entry for ByDomain {
         &self.tenant
     }
 
-    #[inline]
-    fn name(&self) -> &[u8] {
-        self.known().domain.as_str().as_bytes()
-    }
-}
-
-impl ByDomain {
-    #[inline]
-    fn known(&self) -> &TenantDomain {
-        &self.tenant.domains()[self.at as usize]
+    fn at(&self) -> u32 {
+        self.at
     }
 
-    /// Returns whether the domain is proven to be the tenant's, and is still its.
     #[inline]
-    pub(super) fn is_verified(&self) -> bool {
-        matches!(self.known().state, DomainState::Verified)
+    fn name_of(tenant: &Tenant, at: u32) -> &[u8] {
+        tenant.domains()[at as usize].domain.as_str().as_bytes()
     }
 }
 
 pub(super) struct Index<E: Entry> {
+    number: IndexNumber,
     hasher: RandomState,
     shards: Box<[ArcSwap<HashTable<E>>; SHARDS]>,
 }
@@ -155,23 +162,40 @@ impl<E: Entry> Default for Index<E> {
     fn default() -> Self {
         let empty = Arc::new(HashTable::new());
         let shards = Box::new([(); SHARDS].map(|()| ArcSwap::new(Arc::clone(&empty))));
-        Self { hasher: RandomState::default(), shards }
+        Self { number: IndexNumber::next(), hasher: RandomState::default(), shards }
     }
 }
 
 impl<E: Entry> Index<E> {
-    #[inline]
     pub(super) fn get(&self, name: &E::Name) -> Option<Arc<Tenant>> {
-        self.get_if(name, |_| true)
-    }
-
-    /// Returns the tenant under `name` if its entry passes `test`, which is asked before the tenant is counted as held.
-    #[inline(always)]
-    pub(super) fn get_if(&self, name: &E::Name, test: impl FnOnce(&E) -> bool) -> Option<Arc<Tenant>> {
         let hash = name.hash_by(&self.hasher);
         let shard = self.shard(hash).load();
+        shard.find(hash, |entry| entry.name().is(name)).map(|entry| Arc::clone(entry.tenant()))
+    }
+
+    /// Returns the tenant under `name` if it and the number of its name pass `test`. Finds whom this thread has asked for
+    /// before without a look at the shards.
+    #[inline(always)]
+    pub(super) fn get_if(&self, name: &E::Name, test: impl Fn(&Tenant, u32) -> bool) -> Option<Arc<Tenant>> {
+        let hash = name.hash_by(&self.hasher);
+        let is = |tenant: &Tenant, at| E::name_of(tenant, at).is(name) && test(tenant, at);
+        recent::find(self.number, hash, is).or_else(|| self.look_up(hash, name, &test))
+    }
+
+    #[inline(never)]
+    fn look_up(
+        &self,
+        hash: u64,
+        name: &E::Name,
+        test: &impl Fn(&Tenant, u32) -> bool,
+    ) -> Option<Arc<Tenant>> {
+        let shard = self.shard(hash).load();
         let entry = shard.find(hash, |entry| entry.name().is(name))?;
-        test(entry).then(|| Arc::clone(entry.tenant()))
+        let (tenant, at) = (entry.tenant(), entry.at());
+        test(tenant, at).then(|| {
+            recent::note(self.number, hash, tenant, at);
+            Arc::clone(tenant)
+        })
     }
 
     /// Puts `tenant` under `name`. Writers take turns; the caller sees to that.
@@ -264,9 +288,13 @@ mod tests {
         for tenant in &tenants {
             let found = index.get(&name(tenant)).expect("it was put there");
             assert!(Arc::ptr_eq(&found, tenant), "{found:?}");
+            // By now the thread remembers those before it.
+            let found = index.get_if(&name(tenant), |_, _| true).expect("it was put there");
+            assert!(Arc::ptr_eq(&found, tenant), "{found:?}");
             let mut other = name(tenant);
             other[tenant.slug().as_str().len() / 2] = b'b';
             assert!(index.get(&other).is_none(), "{tenant:?}");
+            assert!(index.get_if(&other, |_, _| true).is_none(), "{tenant:?}");
         }
     }
 

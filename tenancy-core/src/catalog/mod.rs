@@ -5,6 +5,7 @@ mod index;
 mod memory;
 #[cfg(test)]
 mod modelled;
+mod recent;
 mod sync;
 
 use std::fmt;

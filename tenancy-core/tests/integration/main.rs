@@ -2,6 +2,7 @@
 
 mod bulk;
 mod cached;
+mod changing;
 mod ended;
 mod glance;
 #[cfg(feature = "jwt")]
