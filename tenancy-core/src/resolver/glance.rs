@@ -19,6 +19,8 @@ use crate::{
     Domain, DomainState, DomainStrategy, HeaderStrategy, NamedBy, PathStrategy, Provenance, SignalKind,
     SubdomainStrategy, Tenant, TenantContext, TenantDomain, TenantId,
 };
+#[cfg(feature = "jwt")]
+use crate::{TenantKey, jwt::JwtStrategy};
 
 /// The only strategy of a resolver, where it is one whose names can be looked up as they stand in a request.
 #[derive(Debug)]
@@ -34,6 +36,8 @@ pub(super) enum Glance {
 pub(super) enum Elsewhere {
     Path(PathStrategy),
     Header(HeaderStrategy),
+    #[cfg(feature = "jwt")]
+    Token(JwtStrategy),
 }
 
 impl Glance {
@@ -47,6 +51,10 @@ impl Glance {
         }
         if let Some(strategy) = strategy.downcast_ref::<HeaderStrategy>() {
             return Some(Self::Elsewhere(Box::new(Elsewhere::Header(strategy.clone()))));
+        }
+        #[cfg(feature = "jwt")]
+        if let Some(strategy) = strategy.downcast_ref::<JwtStrategy>() {
+            return Some(Self::Elsewhere(Box::new(Elsewhere::Token(strategy.clone()))));
         }
         let strategy = strategy.downcast_ref::<SubdomainStrategy>()?;
         // Whether punycode is sound depends on the whole name (RFC 5893, section 2), and so has to be looked at.
@@ -70,6 +78,8 @@ impl Inner {
             Glance::Elsewhere(elsewhere) if is_plain_name(host) => match &**elsewhere {
                 Elsewhere::Path(strategy) => self.resolve_by_path(strategy, uri),
                 Elsewhere::Header(strategy) => self.resolve_by_header(strategy, headers, peer.address()),
+                #[cfg(feature = "jwt")]
+                Elsewhere::Token(strategy) => self.resolve_by_token(strategy, headers),
             },
             Glance::Elsewhere(_) => None,
         }
@@ -95,10 +105,22 @@ impl Inner {
     ) -> Option<TenantContext> {
         match strategy.said_by_proxy(headers, peer)? {
             (NamedBy::Id, text) => match TenantId::from_short_integer(text) {
-                Some(id) => self.serve_id(&id),
-                None => self.serve_id(&TenantId::from_bytes(text)?),
+                Some(id) => self.serve_id(&id, SignalKind::Header),
+                None => self.serve_id(&TenantId::from_bytes(text)?, SignalKind::Header),
             },
             (NamedBy::Slug, text) => self.serve_slug(text, SignalKind::Header),
+        }
+    }
+
+    /// Only what was verified before: to verify takes more than a glance.
+    #[cfg(feature = "jwt")]
+    #[inline(never)]
+    fn resolve_by_token(&self, strategy: &JwtStrategy, headers: &HeaderMap) -> Option<TenantContext> {
+        let known = strategy.known(headers)?;
+        match known.tenant()? {
+            TenantKey::Id(id) => self.serve_id(id, SignalKind::Token),
+            TenantKey::Slug(slug) => self.serve_slug(slug.as_str().as_bytes(), SignalKind::Token),
+            TenantKey::Domain(_) => None,
         }
     }
 
@@ -111,7 +133,7 @@ impl Inner {
         serve(tenant, SignalKind::Domain)
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn serve_slug(&self, slug: &[u8], kind: SignalKind) -> Option<TenantContext> {
         let tenant = match &self.memory {
             Some(catalog) => catalog.active_by_slug(slug),
@@ -121,12 +143,12 @@ impl Inner {
     }
 
     #[inline(never)]
-    fn serve_id(&self, id: &TenantId) -> Option<TenantContext> {
+    fn serve_id(&self, id: &TenantId, kind: SignalKind) -> Option<TenantContext> {
         let tenant = match &self.memory {
             Some(catalog) => catalog.active_by_id(id),
             None => self.find_elsewhere(ExactName::Id(id)),
         };
-        serve(tenant, SignalKind::Header)
+        serve(tenant, kind)
     }
 
     /// Not left to a catalog of somebody else's: that the names are equal is what makes the request's a canonical one.

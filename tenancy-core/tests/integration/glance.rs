@@ -29,7 +29,7 @@ impl<S: Reads> Reads for Unknown<S> {
 
 /// A catalog that finds the first tenant whatever it is asked for exactly.
 #[derive(Debug)]
-struct Wrong(Arc<MemoryCatalog>);
+pub(crate) struct Wrong(pub(crate) Arc<MemoryCatalog>);
 
 impl TenantCatalog for Wrong {
     fn find(&self, key: &TenantKey<'_>) -> Lookup {
@@ -47,7 +47,7 @@ fn domain(text: &str) -> Domain {
 
 const BASES: [&str; 3] = ["shop.example", "x--y.example", "xn--4dbrk0ce.example"];
 
-fn known() -> Arc<MemoryCatalog> {
+pub(crate) fn known() -> Arc<MemoryCatalog> {
     let catalog = MemoryCatalog::new();
     let slugs = ["acme", "a1", "a--b", "1a", "late", "docs"];
     for (id, slug) in (1..).zip(slugs) {
@@ -104,7 +104,7 @@ fn hosts() -> impl Strategy<Value = String> {
     (label, base, end).prop_map(|(label, base, end)| format!("{label}.{base}{end}"))
 }
 
-fn requests() -> impl Strategy<Value = Request<()>> {
+pub(crate) fn requests() -> impl Strategy<Value = Request<()>> {
     let target = prop::sample::select(vec![
         "/",
         "*",
@@ -160,7 +160,7 @@ fn outcome_from(resolver: &Resolver, request: &Request<()>, peer: Option<IpAddr>
 }
 
 /// The same tenants behind a cache that knows all of their names.
-fn cached() -> Arc<CachedCatalog<Arc<MemoryCatalog>>> {
+pub(crate) fn cached() -> Arc<CachedCatalog<Arc<MemoryCatalog>>> {
     let tenants = known();
     let cache = CachedCatalog::new(Arc::clone(&tenants));
     let find = |key: TenantKey<'_>| cache.find(&key).wait().now_or_never().expect("memory answers at once");
@@ -174,7 +174,7 @@ fn cached() -> Arc<CachedCatalog<Arc<MemoryCatalog>>> {
     Arc::new(cache)
 }
 
-fn same(catalog: &Arc<dyn TenantCatalog>, strategy: impl Reads + Clone, request: &Request<()>) {
+pub(crate) fn same(catalog: &Arc<dyn TenantCatalog>, strategy: impl Reads + Clone, request: &Request<()>) {
     same_from(catalog, strategy, request, None);
 }
 

@@ -46,7 +46,7 @@ mod token;
 mod verified;
 mod verifier;
 
-use http::HeaderName;
+use http::{HeaderMap, HeaderName};
 
 pub use algorithm::Algorithm;
 pub use builder::TokenVerifierBuilder;
@@ -101,6 +101,12 @@ impl JwtStrategy {
     #[must_use]
     pub fn new(verifier: TokenVerifier) -> Self {
         Self(verifier)
+    }
+
+    /// Returns the request's token if it was verified before and is still good. Of every other one it says nothing.
+    #[inline]
+    pub(crate) fn known(&self, headers: &HeaderMap) -> Option<cache::Known> {
+        self.0.inner().known(headers)
     }
 
     /// Returns the verifier.

@@ -130,6 +130,11 @@ impl Inner {
         }
     }
 
+    #[inline]
+    pub(super) fn known(&self, headers: &HeaderMap) -> Option<Known> {
+        self.cache.find(self.carrier.find(headers).ok()??, &*self.clock)
+    }
+
     fn verify(&self, token: &[u8]) -> Result<Known, TokenError> {
         match self.cache.find(token, &*self.clock) {
             Some(known) => Ok(known),

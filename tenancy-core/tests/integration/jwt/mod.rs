@@ -3,6 +3,7 @@
 mod algorithms;
 mod cache;
 mod claims;
+mod glance;
 mod issuers;
 mod jwks;
 mod key_sets;

@@ -14,7 +14,7 @@ use tenancy_core::{
 use super::jwks::NeverAnswers;
 use super::{TestClock, builder, claims, good_claims, hs256, id, issuer, simple};
 
-fn catalog() -> Arc<MemoryCatalog> {
+pub(super) fn catalog() -> Arc<MemoryCatalog> {
     let catalog = MemoryCatalog::new();
     for (number, slug) in [(1, "acme"), (2, "globex")] {
         catalog.insert(Tenant::builder(id(number), slug.parse().unwrap()).build().unwrap()).unwrap();
@@ -48,7 +48,7 @@ fn bearer(tenant: &str) -> String {
 }
 
 /// What a request with these headers, from a trusted proxy, comes to: a tenant's slug, or why not.
-fn resolve(resolver: &Resolver, headers: &[(&str, &[u8])]) -> Result<String, RejectionReason> {
+pub(super) fn resolve(resolver: &Resolver, headers: &[(&str, &[u8])]) -> Result<String, RejectionReason> {
     let mut request = Request::builder();
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -61,8 +61,8 @@ fn resolve(resolver: &Resolver, headers: &[(&str, &[u8])]) -> Result<String, Rej
     }
 }
 
-const ROOT: (&str, &[u8]) = ("host", b"app.example");
-const ACME: (&str, &[u8]) = ("host", b"acme.app.example");
+pub(super) const ROOT: (&str, &[u8]) = ("host", b"app.example");
+pub(super) const ACME: (&str, &[u8]) = ("host", b"acme.app.example");
 const GLOBEX: (&str, &[u8]) = ("host", b"globex.app.example");
 
 #[test]

@@ -14,6 +14,7 @@ use super::clock::{WallClock, ticks};
 use super::ledger::Ledger;
 use super::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 use super::verified::Entry;
+use crate::TenantKey;
 
 /// How many places a token may be kept at: their tags fill one cache line. Fewer where every interleaving is tried.
 const WAYS: usize = if cfg!(test) { 2 } else { 8 };
@@ -41,7 +42,7 @@ pub(super) struct Cache {
 }
 
 /// A verified token, held where the cache keeps it: to take it along would cost a count that all threads write to.
-pub(super) struct Known(Guard<Option<Arc<Entry>>>);
+pub(crate) struct Known(Guard<Option<Arc<Entry>>>);
 
 impl Known {
     /// Returns one that the cache need not keep.
@@ -52,6 +53,12 @@ impl Known {
     #[inline]
     pub(super) fn entry(&self) -> &Arc<Entry> {
         self.0.as_ref().expect("it was made of an entry")
+    }
+
+    /// Returns the tenant that the token names.
+    #[inline]
+    pub(crate) fn tenant(&self) -> Option<&TenantKey<'static>> {
+        self.entry().facts.tenant.as_ref()
     }
 }
 
