@@ -80,7 +80,7 @@ impl TenantResolver for Resolver {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn resolve_at_a_glance(&self, glimpse: Glimpse<'_>) -> Option<TenantContext> {
         self.0.resolve_at_a_glance(glimpse)
     }

@@ -81,7 +81,8 @@ where
         Self { stage: Stage::Running { call }, scope: None, after: None }
     }
 
-    #[inline]
+    /// A part of whoever calls it, as the other steps of most requests are: a request and an answer are large.
+    #[inline(always)]
     pub(super) fn running(
         inner: &mut S,
         request: Request<ReqB>,
@@ -185,7 +186,7 @@ where
 }
 
 /// Polls the call, and drops it where it is done: in the scope, as it was polled.
-#[inline]
+#[inline(always)]
 fn poll_call<F: Future, B>(mut stage: Pin<&mut Stage<F, B>>, cx: &mut Context<'_>) -> Poll<F::Output> {
     let StageProjection::Running { call } = stage.as_mut().project() else { panic!("{DONE}") };
     let answer = call.poll(cx);
@@ -205,7 +206,7 @@ fn cancel<F, B>(mut stage: Pin<&mut Stage<F, B>>, scope: &mut Scope) {
 const DONE: &str = "a future is not polled after it is done";
 
 /// Adds the headers that caches need, if any, and says how the answer ends if its tenant does.
-#[inline]
+#[inline(always)]
 fn finish<B: Body>(response: &mut Response<B>, scope: &mut Option<Scope>, config: Option<&Config>) {
     if let Some(config) = config {
         let headers = response.headers_mut();

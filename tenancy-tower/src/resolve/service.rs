@@ -125,7 +125,7 @@ fn glimpse<'r, B>(request: &'r Request<B>, uri: &'r Uri, config: &Config) -> Gli
 }
 
 /// Makes `request` one of the tenant.
-#[inline]
+#[inline(always)]
 pub(super) fn prepare<B>(request: &mut Request<B>, config: &Config, context: &TenantContext) {
     #[cfg(feature = "tracing")]
     tracing::Span::current().record("tenant.id", tracing::field::display(context.id()));
