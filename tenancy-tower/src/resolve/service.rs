@@ -152,13 +152,21 @@ fn strip<B>(strategy: &PathStrategy, request: &mut Request<B>) {
         ["/", rest].concat().into()
     };
     let stripped = PathAndQuery::from_maybe_shared(bytes).expect("the end of a path is a path");
-    let original = request.uri().clone();
-    let mut parts = mem::take(request.uri_mut()).into_parts();
-    parts.path_and_query = Some(stripped);
-    *request.uri_mut() = Uri::from_parts(parts).expect("a URI stays whole with another path");
+    let original = replace_path(request.uri_mut(), stripped);
     if request.extensions().get::<OriginalUri>().is_none() {
         request.extensions_mut().insert(OriginalUri(original));
     }
+}
+
+/// Returns the URI as it was.
+fn replace_path(uri: &mut Uri, path: PathAndQuery) -> Uri {
+    // Most targets of HTTP/1 are a path and nothing else.
+    if uri.scheme().is_none() && uri.authority().is_none() {
+        return mem::replace(uri, path.into());
+    }
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(path);
+    mem::replace(uri, Uri::from_parts(parts).expect("a URI stays whole with another path"))
 }
 
 impl<S: fmt::Debug, R> fmt::Debug for ResolveTenant<S, R> {
