@@ -145,6 +145,6 @@ fn a_name_is_never_a_former_owners() {
         (changes, readers.map(|reader| reader.join().expect("every look-up is right")))
     });
     for (judged, served) in readers {
-        assert!(changes > 100 && served > changes && judged > served, "{changes} {judged} {served}");
+        assert!(changes > 100 && served > 100 && judged > served, "{changes} {judged} {served}");
     }
 }
