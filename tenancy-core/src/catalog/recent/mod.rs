@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::Tenant;
 
-/// With two places each, some 5 KB for each thread that serves requests.
+/// With two places each, some 5 KB for each thread of the program.
 const SETS: usize = 64;
 
 thread_local! {
@@ -59,6 +59,7 @@ impl Set {
 impl Place {
     const EMPTY: Self = Self { index: IndexNumber(0), hash: 0, at: 0, tenant: None };
 
+    /// Whether nobody stands here, or somebody who is found no more.
     fn is_free(&self) -> bool {
         self.tenant.as_ref().is_none_or(|tenant| tenant.is_superseded())
     }
